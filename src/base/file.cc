@@ -1,0 +1,93 @@
+#include "base/file.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+
+namespace symbiont {
+namespace {
+
+Result<UniqueFd> open_with(const std::filesystem::path& path, int flags) {
+  UniqueFd fd(::open(path.c_str(), flags | O_CLOEXEC));
+  if (!fd.is_valid()) return fail(errno_error("open '" + path.string() + "'"));
+  return fd;
+}
+
+}  // namespace
+
+Result<UniqueFd> open_for_read(const std::filesystem::path& path) { return open_with(path, O_RDONLY); }
+
+Result<UniqueFd> open_regular_file(const std::filesystem::path& path) {
+  SYMBIONT_TRY(UniqueFd fd, open_with(path, O_RDONLY | O_NONBLOCK));
+  struct stat info {};
+  if (::fstat(fd.get(), &info) != 0) return fail(errno_error("stat '" + path.string() + "'"));
+  if (S_ISDIR(info.st_mode)) return fail(ErrorCode::InvalidArgument, "'" + path.string() + "' is a directory");
+  if (!S_ISREG(info.st_mode)) {
+    return fail(ErrorCode::InvalidArgument, "'" + path.string() + "' is not a regular file");
+  }
+  return fd;
+}
+
+Result<std::string> read_to_end(int fd, std::size_t max_bytes, std::string_view what) {
+  std::string text;
+  std::array<char, 16384> buffer{};
+  while (true) {
+    const ssize_t count = ::read(fd, buffer.data(), buffer.size());
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) return fail(errno_error("read " + std::string(what)));
+    if (count == 0) return text;
+    text.append(buffer.data(), static_cast<std::size_t>(count));
+    if (text.size() > max_bytes) {
+      return fail(ErrorCode::ResourceExhausted,
+                  std::string(what) + " is larger than " + std::to_string(max_bytes) + " bytes");
+    }
+  }
+}
+
+Result<std::string> read_file(const std::filesystem::path& path, std::size_t max_bytes) {
+  SYMBIONT_TRY(const UniqueFd fd, open_for_read(path));
+  return read_to_end(fd.get(), max_bytes, "'" + path.string() + "'");
+}
+
+Status write_all(int fd, std::string_view bytes, std::string_view what) {
+  while (!bytes.empty()) {
+    const ssize_t count = ::write(fd, bytes.data(), bytes.size());
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) return fail(errno_error("write " + std::string(what)));
+    bytes.remove_prefix(static_cast<std::size_t>(count));
+  }
+  return {};
+}
+
+Status read_exactly_at(int fd, std::span<std::byte> into, std::uint64_t offset) {
+  while (!into.empty()) {
+    const ssize_t count = ::pread(fd, into.data(), into.size(), static_cast<off_t>(offset));
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) return fail(errno_error("read at offset " + std::to_string(offset)));
+    if (count == 0) {
+      return fail(ErrorCode::DataCorrupt, "file ends at offset " + std::to_string(offset) + ", " +
+                                              std::to_string(into.size()) + " bytes too early");
+    }
+    into = into.subspan(static_cast<std::size_t>(count));
+    offset += static_cast<std::uint64_t>(count);
+  }
+  return {};
+}
+
+Result<std::uint64_t> file_size(int fd, std::string_view what) {
+  struct stat info {};
+  if (::fstat(fd, &info) != 0) return fail(errno_error("stat " + std::string(what)));
+  return static_cast<std::uint64_t>(info.st_size);
+}
+
+Result<std::filesystem::path> executable_directory() {
+  std::error_code error;
+  const auto path = std::filesystem::read_symlink("/proc/self/exe", error);
+  if (error) return fail(errno_error("read link '/proc/self/exe'", error.value()));
+  return path.parent_path();
+}
+
+}  // namespace symbiont
