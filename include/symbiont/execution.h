@@ -1,0 +1,92 @@
+#ifndef SYMBIONT_EXECUTION_H_
+#define SYMBIONT_EXECUTION_H_
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "symbiont/verdict.h"
+
+namespace symbiont {
+
+/// One message of a chat. `role` is "system", "user" or "assistant".
+struct ChatMessage {
+  std::string role;
+  std::string content;
+  bool operator==(const ChatMessage&) const = default;
+};
+
+/// How one prompt is answered. Every field has a usable default; out-of-range values are SlmRunnerError InvalidInput.
+struct ExecutionOptions {
+  std::chrono::milliseconds timeout = std::chrono::seconds(30);  ///< > 0, wall clock from call to last token
+  float temperature = 0.7F;                                      ///< 0 (greedy) .. 2
+  std::uint32_t max_tokens = 256;                                ///< 1 .. 1,048,576 new tokens
+  float top_p = 0.95F;                                           ///< 0 .. 1
+  std::uint32_t top_k = 40;                                      ///< 0 = off
+  float min_p = 0.05F;                                           ///< 0 .. 1
+  float repeat_penalty = 1.0F;                                   ///< 0 < .. 2, 1 = off
+  std::optional<std::uint64_t> seed;                             ///< absent: a fresh random one each time
+  std::vector<std::string> stop;                                 ///< at most 16 strings of at most 256 bytes
+  std::string system_prompt;                                     ///< put in front of a text prompt; empty = none
+  bool raw = false;                                              ///< do not apply the model's chat template
+  std::map<std::string, std::string> custom_parameters;          ///< runner-specific; unknown names are InvalidInput
+};
+
+struct TokenUsage {
+  std::uint32_t prompt_tokens = 0;
+  std::uint32_t completion_tokens = 0;
+  std::uint32_t cached_tokens = 0;
+  bool operator==(const TokenUsage&) const = default;
+};
+
+/// Milliseconds spent in each stage, by the parent's steady clock.
+struct ExecutionTimings {
+  double queue_ms = 0;
+  double load_ms = 0;
+  double prefill_ms = 0;
+  double decode_ms = 0;
+  double first_token_ms = 0;
+  double total_ms = 0;
+};
+
+struct ResourceUse {
+  std::uint64_t peak_memory_bytes = 0;
+  std::uint64_t memory_limit_bytes = 0;
+  double cpu_time_ms = 0;
+  double throttled_ms = 0;
+};
+
+/// Everything known about an execution beside its text; kept in full when it fails.
+struct ExecutionMetadata {
+  std::string execution_id;
+  std::string model_id;
+  std::string model_version;
+  std::string model_sha256;  ///< set when the digest was checked
+  std::string agent;
+  std::string profile;
+  std::string isolation;
+  std::string finish_reason;  ///< "stop", "length", "cancelled", "timeout", "error"
+  TokenUsage usage;
+  ExecutionTimings timing;
+  ResourceUse resources;
+  Verdict verdict;
+  ControlReport controls;
+};
+
+struct ExecutionResult {
+  std::string response;
+  ExecutionMetadata metadata;
+};
+
+/// Receives text as it is generated, from the thread that called execute(). Pieces are whole UTF-8 sequences. It must not
+/// call back into the runner's destructor; returning false cancels the execution.
+using TokenSink = std::function<bool(std::string_view text)>;
+
+}  // namespace symbiont
+
+#endif  // SYMBIONT_EXECUTION_H_
