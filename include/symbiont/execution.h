@@ -21,20 +21,23 @@ struct ChatMessage {
   bool operator==(const ChatMessage&) const = default;
 };
 
-/// How one prompt is answered. Every field has a usable default; out-of-range values are SlmRunnerError InvalidInput.
+/// How one prompt is answered. Every field has a usable default; out-of-range values are
+/// SlmRunnerError InvalidInput.
 struct ExecutionOptions {
-  std::chrono::milliseconds timeout = std::chrono::seconds(30);  ///< > 0, wall clock from call to last token
-  float temperature = 0.7F;                                      ///< 0 (greedy) .. 2
-  std::uint32_t max_tokens = 256;                                ///< 1 .. 1,048,576 new tokens
-  float top_p = 0.95F;                                           ///< 0 .. 1
-  std::uint32_t top_k = 40;                                      ///< 0 = off
-  float min_p = 0.05F;                                           ///< 0 .. 1
-  float repeat_penalty = 1.0F;                                   ///< 0 < .. 2, 1 = off
-  std::optional<std::uint64_t> seed;                             ///< absent: a fresh random one each time
-  std::vector<std::string> stop;                                 ///< at most 16 strings of at most 256 bytes
-  std::string system_prompt;                                     ///< put in front of a text prompt; empty = none
-  bool raw = false;                                              ///< do not apply the model's chat template
-  std::map<std::string, std::string> custom_parameters;          ///< runner-specific; unknown names are InvalidInput
+  std::chrono::milliseconds timeout =
+      std::chrono::seconds(30);       ///< > 0, wall clock from call to last token
+  float temperature = 0.7F;           ///< 0 (greedy) .. 2
+  std::uint32_t max_tokens = 256;     ///< 1 .. 1,048,576 new tokens
+  float top_p = 0.95F;                ///< 0 .. 1
+  std::uint32_t top_k = 40;           ///< 0 = off
+  float min_p = 0.05F;                ///< 0 .. 1
+  float repeat_penalty = 1.0F;        ///< 0 < .. 2, 1 = off
+  std::optional<std::uint64_t> seed;  ///< absent: a fresh random one each time
+  std::vector<std::string> stop;      ///< at most 16 strings of at most 256 bytes
+  std::string system_prompt;          ///< put in front of a text prompt; empty = none
+  bool raw = false;                   ///< do not apply the model's chat template
+  std::map<std::string, std::string>
+      custom_parameters;  ///< runner-specific; unknown names are InvalidInput
 };
 
 struct TokenUsage {
@@ -83,8 +86,9 @@ struct ExecutionResult {
   ExecutionMetadata metadata;
 };
 
-/// Receives text as it is generated, from the thread that called execute(). Pieces are whole UTF-8 sequences. It must not
-/// call back into the runner's destructor; returning false cancels the execution.
+/// Receives text as it is generated, from the thread that called execute(). Pieces are whole UTF-8
+/// sequences. It must not call back into the runner's destructor; returning false cancels the
+/// execution.
 using TokenSink = std::function<bool(std::string_view text)>;
 
 }  // namespace symbiont

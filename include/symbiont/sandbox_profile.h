@@ -12,7 +12,8 @@
 
 namespace symbiont {
 
-/// Whether device nodes of a GPU appear inside. `None` is the default; the others need `max_memory_mb` only for Shared.
+/// Whether device nodes of a GPU appear inside. `None` is the default; the others need
+/// `max_memory_mb` only for Shared.
 enum class GpuAccessMode : std::uint8_t { None, Shared, Exclusive };
 
 struct GpuAccess {
@@ -22,9 +23,11 @@ struct GpuAccess {
 };
 
 struct ResourceLimits {
-  std::uint64_t max_memory_mb = 512;         ///< MiB (2^20 bytes), anonymous memory, page cache it touched first, tmpfs
-  double max_cpu_cores = 1.0;                ///< fractions allowed; the worker's thread count follows it, rounded up
-  std::uint64_t max_disk_mb = 100;           ///< MiB of scratch space; 0 only with allow_temp_files = false
+  std::uint64_t max_memory_mb =
+      512;  ///< MiB (2^20 bytes), anonymous memory, page cache it touched first, tmpfs
+  double max_cpu_cores =
+      1.0;  ///< fractions allowed; the worker's thread count follows it, rounded up
+  std::uint64_t max_disk_mb = 100;  ///< MiB of scratch space; 0 only with allow_temp_files = false
   GpuAccess gpu_access;
   std::uint64_t max_io_bandwidth_mbps = 10;  ///< 10^6 bit/s on block devices
   bool operator==(const ResourceLimits&) const = default;
@@ -40,7 +43,8 @@ struct FilesystemPolicy {
 };
 
 struct ProcessLimits {
-  std::uint32_t max_child_processes = 0;  ///< processes beside the first; threads of the engine are accounted apart
+  std::uint32_t max_child_processes =
+      0;  ///< processes beside the first; threads of the engine are accounted apart
   std::uint64_t max_execution_time_seconds = 300;
   std::vector<std::string> allowed_syscalls;  ///< names; empty = the runner's own baseline
   int process_priority = 19;                  ///< nice value, -20..19
@@ -59,8 +63,9 @@ struct NetworkDestination {
 
 struct NetworkPolicy {
   NetworkAccessMode access_mode = NetworkAccessMode::None;
-  std::vector<NetworkDestination> allowed_destinations;  ///< Restricted: nothing else; empty denies all
-  std::uint64_t max_bandwidth_mbps = 0;                  ///< 10^6 bit/s, both directions; 0 = not limited
+  std::vector<NetworkDestination>
+      allowed_destinations;              ///< Restricted: nothing else; empty denies all
+  std::uint64_t max_bandwidth_mbps = 0;  ///< 10^6 bit/s, both directions; 0 = not limited
   bool operator==(const NetworkPolicy&) const = default;
 };
 

@@ -1,8 +1,8 @@
 #ifndef SYMBIONT_VERDICT_H_
 #define SYMBIONT_VERDICT_H_
 
-// How a confined process ended, and what enforced its limits. Not an error code: an execution can fail while the verdict
-// is Exited, and a verdict is kept beside every error.
+// How a confined process ended, and what enforced its limits. Not an error code: an execution can
+// fail while the verdict is Exited, and a verdict is kept beside every error.
 
 #include <chrono>
 #include <cstdint>
@@ -13,25 +13,26 @@
 namespace symbiont {
 
 enum class VerdictKind : std::uint8_t {
-  Running,       ///< still alive (a warm worker that finished one execution)
-  Exited,        ///< ended by itself: exit_code
-  Signaled,      ///< ended by a signal that no limit of ours explains: signal
-  MemoryLimit,   ///< limit_bytes, peak_bytes
+  Running,      ///< still alive (a warm worker that finished one execution)
+  Exited,       ///< ended by itself: exit_code
+  Signaled,     ///< ended by a signal that no limit of ours explains: signal
+  MemoryLimit,  ///< limit_bytes, peak_bytes
   CpuTimeLimit,
-  TimeLimit,     ///< elapsed
+  TimeLimit,  ///< elapsed
   DiskLimit,
   FileSizeLimit,
   ProcessLimit,
   SyscallDenied,  ///< syscall (name or empty when the kernel does not tell), phase
   FsDenied,
   NetDenied,
-  Killed,        ///< by us: cancelled or shut down
-  SetupFailed,   ///< step, sys_errno: nothing untrusted ran
+  Killed,       ///< by us: cancelled or shut down
+  SetupFailed,  ///< step, sys_errno: nothing untrusted ran
 };
 
 [[nodiscard]] std::string_view to_string(VerdictKind kind);
 
-/// The end of a confined process with its figures; fields that do not belong to `kind` keep their defaults.
+/// The end of a confined process with its figures; fields that do not belong to `kind` keep their
+/// defaults.
 struct Verdict {
   VerdictKind kind = VerdictKind::Running;
   int exit_code = 0;
@@ -53,7 +54,8 @@ enum class ControlState : std::uint8_t { Enforced, Degraded, Unavailable };
 
 [[nodiscard]] std::string_view to_string(ControlState state);
 
-/// How one control is held on this host. `detail` is the mechanism when Enforced, the reason otherwise.
+/// How one control is held on this host. `detail` is the mechanism when Enforced, the reason
+/// otherwise.
 struct Control {
   ControlState state = ControlState::Unavailable;
   std::string detail;
@@ -61,7 +63,8 @@ struct Control {
   bool operator==(const Control&) const = default;
 };
 
-/// Controls by name: memory, cpu, disk, time, processes, syscalls, filesystem, network, debugging, priority, io, ...
+/// Controls by name: memory, cpu, disk, time, processes, syscalls, filesystem, network, debugging,
+/// priority, io, ...
 using ControlReport = std::map<std::string, Control, std::less<>>;
 
 }  // namespace symbiont

@@ -1,0 +1,74 @@
+#ifndef SYMBIONT_SANDBOX_SANDBOX_H_
+#define SYMBIONT_SANDBOX_SANDBOX_H_
+
+// The parent's view of confinement: a Launcher starts programs under a Policy; each is a
+// SandboxedProcess whose end is a Verdict. Knows nothing of models.
+
+#include <chrono>
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "symbiont/verdict.h"
+
+#include "base/result.h"
+#include "base/unique_fd.h"
+#include "sandbox/policy.h"
+
+namespace symbiont::sandbox {
+
+/// Figures of a confined process, live or final.
+struct Usage {
+  std::uint64_t peak_memory_bytes = 0;
+  std::uint64_t cpu_time_us = 0;
+  std::uint64_t throttled_us = 0;
+};
+
+/// One confined process tree. Destroying it kills the tree and waits until nothing of it is left.
+/// Threads: all methods may be called from any thread.
+class SandboxedProcess {
+ public:
+  virtual ~SandboxedProcess() = default;
+  /// Process id as this process sees it.
+  [[nodiscard]] virtual int pid() const = 0;
+  /// Reads the process's state from outside and compares it with the policy. FailedPrecondition
+  /// names each mismatch.
+  [[nodiscard]] virtual Status prove() const = 0;
+  /// Kills the whole tree; `reason` becomes the verdict when nothing else ended it before.
+  virtual void kill(VerdictKind reason) = 0;
+  /// Waits for the end. Empty when it is still running at `deadline`.
+  [[nodiscard]] virtual std::optional<Verdict> wait_until(
+      std::chrono::steady_clock::time_point deadline) = 0;
+  [[nodiscard]] virtual Usage usage() = 0;
+  /// How each control of the policy is held for this process.
+  [[nodiscard]] virtual const ControlReport& controls() const = 0;
+};
+
+/// Starts confined processes through one symbiont-launcher process, which is started on first use
+/// and again after it died. Threads: all methods may be called from any thread.
+class Launcher {
+ public:
+  virtual ~Launcher() = default;
+  /// `control` becomes descriptor kControlFd of the program. FailedPrecondition lists controls this
+  /// host lacks (policy.strict); Internal with step and errno when the start failed half-way
+  /// (nothing is left behind).
+  [[nodiscard]] virtual Result<std::unique_ptr<SandboxedProcess>> spawn(const Policy& policy,
+                                                                        UniqueFd control) = 0;
+};
+
+/// The real one. `launcher_program` empty: symbiont-launcher beside this executable, else
+/// $SYMBIONT_BIN_DIR, else the install prefix.
+[[nodiscard]] std::unique_ptr<Launcher> make_launcher(std::filesystem::path launcher_program = {});
+
+/// Finds a program of ours ("symbiont-worker") the same way. NotFound lists where it looked.
+[[nodiscard]] Result<std::filesystem::path> find_program(std::string_view name);
+
+/// What this host can enforce, by trying in throw-away children. About 10 ms.
+[[nodiscard]] ControlReport probe_host();
+
+}  // namespace symbiont::sandbox
+
+#endif  // SYMBIONT_SANDBOX_SANDBOX_H_
