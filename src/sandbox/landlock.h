@@ -1,0 +1,17 @@
+#ifndef SYMBIONT_SANDBOX_LANDLOCK_H_
+#define SYMBIONT_SANDBOX_LANDLOCK_H_
+
+namespace symbiont::sandbox {
+
+/// Landlock version of this kernel, 0 when there is none. Allocates nothing.
+[[nodiscard]] int landlock_abi();
+
+/// Denies this process every file right, TCP bind and connect, and signals and abstract sockets to
+/// the outside, as far as the kernel's version knows them; `executable_fd` >= 0 may still be
+/// executed and read. Returns 0 or -1 with errno. Does not stop TCP fast open, MPTCP, UDP or
+/// pathname sockets: those are the network namespace's and seccomp's part.
+[[nodiscard]] int landlock_deny_all(int executable_fd);
+
+}  // namespace symbiont::sandbox
+
+#endif  // SYMBIONT_SANDBOX_LANDLOCK_H_
