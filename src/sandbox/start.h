@@ -1,0 +1,68 @@
+#ifndef SYMBIONT_SANDBOX_START_H_
+#define SYMBIONT_SANDBOX_START_H_
+
+// The launcher's part: from a Policy to a confined process. Only symbiont-launcher, a
+// single-threaded process, calls this.
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "symbiont/verdict.h"
+
+#include "base/result.h"
+#include "base/unique_fd.h"
+#include "sandbox/cgroup.h"
+#include "sandbox/policy.h"
+
+namespace symbiont::sandbox {
+
+/// What pid 1 of the namespace reports when the program has ended.
+struct ExitReport {
+  std::int32_t wait_status = 0;
+  std::int32_t max_rss_kib = 0;
+  std::int64_t cpu_time_us = 0;
+};
+
+/// A started process tree. `init` is pid 1 of its namespace; killing it kills everything.
+struct ConfinedProcess {
+  UniqueFd init_pidfd;
+  pid_t init_pid = -1;
+  pid_t program_pid = -1;
+  UniqueFd exit_pipe;  ///< an ExitReport, then end of file
+  std::optional<Cgroup> cgroup;
+  ControlReport controls;
+};
+
+/// A failed start: which step, with what errno. Nothing is left behind.
+struct StartFailure {
+  std::string step;
+  int sys_errno = 0;
+  [[nodiscard]] Error to_error() const;
+};
+
+/// What this host offers the launcher; found once.
+struct HostFacts {
+  CgroupHost cgroups;
+  int landlock_abi = 0;
+  bool privileged = false;  ///< may map an identity of its own choice
+  bool user_namespaces = false;
+};
+[[nodiscard]] HostFacts find_host_facts();
+
+/// How each control of `policy` will be held on this host. Pure.
+[[nodiscard]] ControlReport plan_controls(const Policy& policy, const HostFacts& host);
+
+/// Starts `policy.program`, opened as `program_fd`, with `control_fd` as its kControlFd. `name` is
+/// its cgroup's name.
+[[nodiscard]] std::expected<ConfinedProcess, StartFailure> start_confined(const Policy& policy,
+                                                                          const HostFacts& host,
+                                                                          int program_fd,
+                                                                          int control_fd,
+                                                                          const std::string& name);
+
+}  // namespace symbiont::sandbox
+
+#endif  // SYMBIONT_SANDBOX_START_H_
