@@ -11,7 +11,6 @@
 #include <memory>
 #include <optional>
 #include <span>
-#include <stop_token>
 
 #include "base/result.h"
 #include "base/unique_fd.h"
@@ -19,13 +18,16 @@
 
 namespace symbiont::ipc {
 
-inline constexpr std::size_t kMaxFrameBytes = 4U
-                                              << 20U;  ///< 4 MiB; a longer one ends the connection
+/// 4 MiB; a longer frame ends the connection.
+inline constexpr std::size_t kMaxFrameBytes = 4U << 20U;
 inline constexpr unsigned kMaxTableDepth = 8;
 inline constexpr unsigned kMaxTables = 8192;
 
-/// Verifies one frame's bytes (identifier, bounds, depth). Pure; fuzzed. The result points into
-/// `bytes`.
+using Deadline = std::optional<std::chrono::steady_clock::time_point>;
+
+/// Verifies one frame's bytes: identifier, bounds, depth, a body of a known kind, known enum
+/// values. Pure; fuzzed. `bytes` must be 8-byte aligned; the result points into it. Strings,
+/// vectors and their elements may still be absent (null).
 [[nodiscard]] Result<const fb::Frame*> decode(std::span<const std::byte> bytes);
 
 /// One end of the socketpair. Not thread-safe, except that one thread may send while another
@@ -34,26 +36,44 @@ class Channel {
  public:
   explicit Channel(UniqueFd socket);
 
-  /// Sends a finished builder's frame, and `fd` with it when >= 0. Blocks until written; EPIPE is
-  /// Unavailable.
-  [[nodiscard]] Status send(const flatbuffers::FlatBufferBuilder& finished, int fd = -1);
+  /// Sends a finished builder's frame, and `fd` with it when >= 0. Waits for a peer that does not
+  /// read until `deadline` (none: forever): DeadlineExceeded. A peer that is gone is Unavailable.
+  /// After any error but InvalidArgument (frame too long, nothing sent) the channel is dead.
+  [[nodiscard]] Status send(const flatbuffers::FlatBufferBuilder& finished,
+                            int fd = -1,
+                            Deadline deadline = std::nullopt);
 
   /// Next frame, valid until the next call. Waits until `deadline` (none: forever):
-  /// DeadlineExceeded; end of file is Unavailable; a malformed frame is DataCorrupt and the channel
-  /// is dead. A descriptor that came along is in take_fd() when `accept_fd` was set; otherwise
-  /// descriptors are never accepted.
-  [[nodiscard]] Result<const fb::Frame*> receive(
-      std::optional<std::chrono::steady_clock::time_point> deadline, bool accept_fd = false);
-  /// True when a frame or an end of file can be received without waiting. Never blocks.
+  /// DeadlineExceeded, after which the call can be repeated; end of file is Unavailable; a
+  /// malformed frame is DataCorrupt and the channel is dead. The descriptor that came along is in
+  /// take_fd() when `accept_fd` was set, and more than one is DataCorrupt; otherwise descriptors
+  /// are dropped by the kernel before they get a number here.
+  [[nodiscard]] Result<const fb::Frame*> receive(Deadline deadline, bool accept_fd = false);
+
+  /// True when a frame or an end of file has begun to arrive. Never blocks: poll(2) without
+  /// waiting.
   [[nodiscard]] bool has_input();
   [[nodiscard]] UniqueFd take_fd();
   [[nodiscard]] int fd() const { return socket_.get(); }
 
+  /// From now on only read(2), write(2) and poll(2): what the inference filter lets through. A peer
+  /// that is gone then raises SIGPIPE unless that is ignored; send() waits without regard to a
+  /// deadline; neither direction carries descriptors.
+  void use_plain_io() { plain_io_ = true; }
+
  private:
   struct Buffer;
+  [[nodiscard]] Status fill(std::span<std::byte> into,
+                            std::size_t& have,
+                            Deadline deadline,
+                            bool accept_fd);
+  [[nodiscard]] Status write_out(std::span<const std::byte> bytes, int fd, Deadline deadline);
+  [[nodiscard]] Result<std::size_t> read_some(std::span<std::byte> into, bool accept_fd);
+
   UniqueFd socket_;
   UniqueFd received_fd_;
   std::unique_ptr<Buffer, void (*)(Buffer*)> buffer_;
+  bool plain_io_ = false;
 };
 
 }  // namespace symbiont::ipc

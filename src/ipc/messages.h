@@ -1,0 +1,102 @@
+#ifndef SYMBIONT_IPC_MESSAGES_H_
+#define SYMBIONT_IPC_MESSAGES_H_
+
+// The frames as plain values: what each side fills in and reads, without FlatBuffers' calls. Each
+// encode_*() clears the builder, so that one builder serves a whole connection without allocating.
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "ipc/frames_generated.h"
+
+namespace symbiont::ipc {
+
+inline constexpr std::size_t kMaxMessages = 1024;   ///< of one Execute
+inline constexpr std::size_t kMaxStopStrings = 16;  ///< of one Execute
+inline constexpr std::size_t kMaxStopBytes = 256;   ///< of one stop string
+inline constexpr std::size_t kMaxRoleBytes = 64;    ///< of one message's role
+inline constexpr std::uint32_t kMaxThreads = 1024;  ///< of one Load
+inline constexpr std::uint32_t kMaxContextTokens = 1U << 24U;
+
+struct LoadRequest {
+  std::uint32_t context_tokens = 0;  ///< 0: what the model was trained with, at most 4096
+  std::uint16_t threads = 1;
+  bool use_mmap = true;
+  std::uint16_t max_sequences = 1;
+};
+
+struct ChatMessage {
+  std::string role;
+  std::string content;
+};
+
+/// One execution as the worker sees it. Defaults sample greedily without a bound on time.
+struct ExecuteRequest {
+  std::uint64_t id = 0;  ///< never 0: that is the load
+  std::vector<ChatMessage> messages;
+  bool raw = false;  ///< the one message's content is the prompt; no template
+  std::uint32_t max_tokens = 256;
+  float temperature = 0.0F;  ///< 0: greedy
+  float top_p = 1.0F;
+  std::uint32_t top_k = 0;  ///< 0: off
+  float min_p = 0.0F;
+  float repeat_penalty = 1.0F;
+  std::uint64_t seed = 0;
+  std::vector<std::string> stop;
+  std::uint64_t deadline_ms = 0;  ///< from receipt; 0: none
+};
+
+struct ReadyReport {
+  std::uint32_t context_tokens = 0;
+  std::uint32_t vocabulary = 0;
+  std::string engine;
+  bool has_template = false;
+};
+
+struct DoneReport {
+  std::uint64_t id = 0;
+  fb::Finish finish = fb::Finish::Stop;
+  std::uint32_t prompt_tokens = 0;
+  std::uint32_t completion_tokens = 0;
+  std::uint32_t cached_tokens = 0;
+  std::uint64_t prefill_us = 0;
+  std::uint64_t decode_us = 0;
+};
+
+struct FailureReport {
+  std::uint64_t id = 0;
+  fb::FailureKind kind = fb::FailureKind::Internal;
+  std::string message;
+  std::uint64_t needed = 0;
+  std::uint64_t limit = 0;
+};
+
+using Builder = flatbuffers::FlatBufferBuilder;
+
+void encode_load(Builder& builder, const LoadRequest& load);
+void encode_execute(Builder& builder, const ExecuteRequest& execute);
+void encode_cancel(Builder& builder, std::uint64_t id);
+void encode_locked(Builder& builder);
+void encode_progress(Builder& builder, float fraction);
+void encode_ready(Builder& builder, const ReadyReport& ready);
+void encode_token(Builder& builder, std::uint64_t id, std::string_view text);
+void encode_done(Builder& builder, const DoneReport& done);
+void encode_failed(Builder& builder, const FailureReport& failure);
+
+/// Copies out of a verified frame and checks every field's range; the error names the field
+/// (InvalidArgument).
+[[nodiscard]] Result<LoadRequest> read_load(const fb::Load& load);
+[[nodiscard]] Result<ExecuteRequest> read_execute(const fb::Execute& execute);
+/// Copies out of verified frames. Absent strings are empty; text is bounded only by the frame.
+[[nodiscard]] ReadyReport read_ready(const fb::Ready& ready);
+[[nodiscard]] DoneReport read_done(const fb::Done& done);
+[[nodiscard]] FailureReport read_failed(const fb::Failed& failed);
+/// A Token's text; points into the frame.
+[[nodiscard]] std::string_view read_token_text(const fb::Token& token);
+
+}  // namespace symbiont::ipc
+
+#endif  // SYMBIONT_IPC_MESSAGES_H_
