@@ -8,6 +8,16 @@ if(NOT CMAKE_BUILD_TYPE)
   set(CMAKE_BUILD_TYPE RelWithDebInfo)
 endif()
 set(CMAKE_RUNTIME_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}/bin")
+set(CMAKE_LIBRARY_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}/lib")
+
+# ccache where there is one. With paths taken relative to the checkout, every clone of the project shares what one of them has compiled.
+find_program(SYMBIONT_CCACHE ccache)
+if(SYMBIONT_CCACHE AND PROJECT_IS_TOP_LEVEL AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
+  foreach(language C CXX)
+    set(CMAKE_${language}_COMPILER_LAUNCHER "${CMAKE_COMMAND}" -E env
+      "CCACHE_BASEDIR=${PROJECT_SOURCE_DIR}" CCACHE_NOHASHDIR=1 "${SYMBIONT_CCACHE}")
+  endforeach()
+endif()
 
 option(SYMBIONT_WERROR "Treat warnings as errors" OFF)
 set(SYMBIONT_SANITIZE "" CACHE STRING "Sanitizers for every target: address,undefined or thread")
