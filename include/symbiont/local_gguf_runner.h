@@ -1,9 +1,16 @@
 #ifndef SYMBIONT_LOCAL_GGUF_RUNNER_H_
 #define SYMBIONT_LOCAL_GGUF_RUNNER_H_
 
+#include <cstdint>
+#include <expected>
+#include <filesystem>
+#include <functional>
+#include <memory>
 #include <optional>
+#include <string>
 
 #include "symbiont/runner.h"
+#include "symbiont/sandbox_host.h"
 
 namespace symbiont {
 
@@ -19,6 +26,7 @@ struct LocalGgufOptions {
   bool strict = true;  ///< refuse to start when a control of the profile cannot be enforced
   /// Called while the model loads, 0 .. 1, from the calling thread. May be null.
   std::function<void(float fraction)> on_load_progress;
+  std::shared_ptr<SandboxHost> host;  ///< null: one of its own
 };
 
 /// Runs a GGUF file on llama.cpp inside a worker process that the kernel confines. The worker
@@ -49,9 +57,10 @@ class LocalGgufRunner final : public SlmRunner {
   /// Process id of the running worker, 0 when there is none. For operators and tests.
   [[nodiscard]] int worker_pid() const;
 
- private:
-  struct Impl;
+  struct Impl;  ///< the library's own
   explicit LocalGgufRunner(std::unique_ptr<Impl> impl);
+
+ private:
   std::unique_ptr<Impl> impl_;
 };
 

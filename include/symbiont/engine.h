@@ -1,0 +1,85 @@
+#ifndef SYMBIONT_ENGINE_H_
+#define SYMBIONT_ENGINE_H_
+
+#include <cstddef>
+#include <expected>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <stop_token>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "symbiont/catalog.h"
+#include "symbiont/observer.h"
+#include "symbiont/runner.h"
+#include "symbiont/sandbox_host.h"
+
+namespace symbiont {
+
+/// One prompt of one agent to one model. `messages`, when not empty, is the conversation and
+/// `prompt` must be empty.
+struct EngineRequest {
+  std::string agent;
+  std::string model_id;
+  std::optional<std::string> profile;  ///< name of another profile than the model's own
+  std::string prompt;
+  std::vector<ChatMessage> messages;
+  ExecutionOptions options;
+};
+
+/// Why a request came to nothing: refused by the catalogue, or failed in the runner.
+using EngineError = std::variant<ModelCatalogError, SlmRunnerError>;
+
+/// One line for people.
+[[nodiscard]] std::string message(const EngineError& error);
+
+/// What a runner is made of; all of it outlives the call only as copies.
+struct RunnerRequest {
+  const Model& model;
+  const SandboxProfile& profile;
+  std::string_view agent;
+  bool strict = true;  ///< refuse to start when a control cannot be enforced
+  std::function<void(float fraction)> on_load_progress;  ///< may be null
+};
+using RunnerFactory =
+    std::function<std::expected<std::shared_ptr<SlmRunner>, SlmRunnerError>(const RunnerRequest&)>;
+
+/// Makes a LocalGgufRunner for LocalFile models; other providers are InitializationFailed.
+[[nodiscard]] RunnerFactory make_default_runner_factory(std::shared_ptr<SandboxHost> host);
+
+struct EngineOptions {
+  RunnerFactory runner_factory;        ///< null: the default one with a SandboxHost of its own
+  std::shared_ptr<Observer> observer;  ///< null: nobody looks
+  std::size_t max_runners = 64;        ///< warm runners kept; the least recently used idle one goes
+  std::function<void(float fraction)> on_load_progress;  ///< may be null
+};
+
+/// The whole pipeline in one call: access check, runner, execution, observer. Runners stay warm,
+/// one for each model and profile, and for each agent unless the model says `shared`; `request`
+/// gets a fresh one every time. Threads: run() may be called from many at once.
+class Engine {
+ public:
+  explicit Engine(ModelCatalog catalog, EngineOptions options = {});
+  Engine(Engine&&) noexcept;
+  Engine& operator=(Engine&&) noexcept;
+  ~Engine();
+
+  using Outcome = std::expected<ExecutionResult, EngineError>;
+
+  /// Blocks until the answer, an error, or options.timeout. `sink` may be null.
+  [[nodiscard]] Outcome run(const EngineRequest& request,
+                            const TokenSink& sink = nullptr,
+                            const std::stop_token& stop_token = {});
+  [[nodiscard]] const ModelCatalog& catalog() const;
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace symbiont
+
+#endif  // SYMBIONT_ENGINE_H_

@@ -1,0 +1,298 @@
+#include "symbiont/local_gguf_runner.h"
+
+#include <algorithm>
+#include <array>
+#include <condition_variable>
+#include <mutex>
+#include <utility>
+
+#include <fmt/core.h>
+
+#include "runners/local_gguf_runner_impl.h"
+#include "runners/random.h"
+#include "runners/validate.h"
+
+namespace symbiont {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::steady_clock;
+using RunnerStatus = std::expected<void, SlmRunnerError>;
+
+constexpr milliseconds kFirstBackoff{100};  // after the second failed start in a row
+constexpr milliseconds kMaxBackoff{5000};
+constexpr std::string_view kWorkerName = "symbiont-worker";
+
+std::unexpected<SlmRunnerError> failed(SlmRunnerError error) {
+  return std::unexpected(std::move(error));
+}
+
+double elapsed_ms(steady_clock::time_point since) {
+  return std::chrono::duration<double, std::milli>(steady_clock::now() - since).count();
+}
+
+/// Local workers never get network, whatever the profile says (least privilege).
+SandboxProfile without_network(SandboxProfile profile) {
+  profile.network = {};
+  return profile;
+}
+
+RunnerStatus validate_isolation(const LocalGgufOptions& options) {
+  constexpr std::array<std::string_view, 3> kKnown = {"shared", "agent", "request"};
+  if (std::ranges::find(kKnown, options.isolation) == kKnown.end()) {
+    return failed(SlmRunnerError(runner_error::InvalidInput{
+        "isolation", fmt::format("'{}' is none of shared, agent, request", options.isolation)}));
+  }
+  if (options.context_tokens > kMaxNewTokens) {
+    return failed(SlmRunnerError(runner_error::InvalidInput{
+        "context_tokens", fmt::format("{} is above {}", options.context_tokens, kMaxNewTokens)}));
+  }
+  return {};
+}
+
+}  // namespace
+
+// SandboxHost ------------------------------------------------------------------------------------
+
+SandboxHost::SandboxHost(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+SandboxHost::~SandboxHost() = default;
+
+std::shared_ptr<SandboxHost> SandboxHost::create(std::filesystem::path program_directory) {
+  auto impl = std::make_unique<Impl>();
+  impl->launcher =
+      sandbox::make_launcher(program_directory.empty() ? std::filesystem::path()
+                                                       : program_directory / "symbiont-launcher");
+  impl->program_directory = std::move(program_directory);
+  return std::shared_ptr<SandboxHost>(new SandboxHost(std::move(impl)));
+}
+
+// Impl -------------------------------------------------------------------------------------------
+
+LocalGgufRunner::Impl::Impl(LocalRunnerParts parts_in,
+                            ModelFile model_in,
+                            SandboxProfile profile_in,
+                            ModelResourceRequirements requirements_in,
+                            LocalGgufOptions options_in)
+    : parts(std::move(parts_in)),
+      profile(std::move(profile_in)),
+      requirements(std::move(requirements_in)),
+      options(std::move(options_in)),
+      model(std::move(model_in)) {}
+
+Patience LocalGgufRunner::Impl::make_patience(milliseconds timeout,
+                                              std::stop_token stop_token) const {
+  const std::chrono::seconds most(profile.process_limits.max_execution_time_seconds);
+  const milliseconds limit = std::min<milliseconds>(timeout, most);
+  return {steady_clock::now() + limit, limit, std::move(stop_token)};
+}
+
+ExecutionMetadata LocalGgufRunner::Impl::new_metadata() const {
+  ExecutionMetadata metadata;
+  metadata.execution_id = new_execution_id();
+  metadata.model_id = options.model_id;
+  metadata.model_version = options.model_version;
+  metadata.agent = options.agent;
+  metadata.profile = profile.name;
+  metadata.isolation = options.isolation;
+  metadata.finish_reason = "error";
+  metadata.resources.memory_limit_bytes = profile.resources.max_memory_mb << 20U;
+  return metadata;
+}
+
+RunnerStatus LocalGgufRunner::Impl::enter(const Patience& patience) {
+  const Status turn = turnstile.enter(patience.deadline, patience.stop_token);
+  if (turn.has_value()) return {};
+  switch (turn.error().code()) {
+    case ErrorCode::Cancelled:
+      return failed(SlmRunnerError(runner_error::Cancelled{}));
+    case ErrorCode::ResourceExhausted:
+      return failed(SlmRunnerError(
+          runner_error::ResourceLimitExceeded{"waiting executions", kMaxQueued, kMaxQueued + 1}));
+    default:
+      return failed(SlmRunnerError(runner_error::ExecutionTimeout{patience.limit}));
+  }
+}
+
+RunnerStatus LocalGgufRunner::Impl::wait_out_backoff(const Patience& patience) {
+  if (failed_starts < 2) return {};
+  const unsigned doublings = std::min(failed_starts - 2, 6U);
+  const auto ready_at =
+      last_failed_start + std::min<milliseconds>(kFirstBackoff * (1U << doublings), kMaxBackoff);
+  std::mutex mutex;
+  std::condition_variable_any never;
+  std::unique_lock lock(mutex);
+  (void)never.wait_until(lock, patience.stop_token, std::min(ready_at, patience.deadline),
+                         [] { return false; });
+  if (patience.stop_token.stop_requested()) {
+    return failed(SlmRunnerError(runner_error::Cancelled{}));
+  }
+  if (steady_clock::now() >= patience.deadline) {
+    return failed(SlmRunnerError(runner_error::ExecutionTimeout{patience.limit}));
+  }
+  return {};
+}
+
+RunnerStatus LocalGgufRunner::Impl::ensure_worker(const Patience& patience) {
+  if (session != nullptr && session->is_alive()) return {};
+  session.reset();
+  worker_pid = 0;
+  SYMBIONT_TRY_STATUS(wait_out_backoff(patience));
+  std::filesystem::path program = parts.worker_program;
+  if (program.empty()) {
+    const auto found = sandbox::find_program(kWorkerName);
+    if (!found.has_value()) {
+      return failed(SlmRunnerError(runner_error::InitializationFailed{found.error().message()}));
+    }
+    program = *found;
+  }
+  const WorkerSpec spec{
+      .policy =
+          sandbox::worker_policy(without_network(profile), std::move(program), options.strict),
+      .context_tokens = options.context_tokens,
+      .cancel_grace = parts.cancel_grace,
+      .on_load_progress = options.on_load_progress,
+  };
+  auto started = WorkerSession::start(*parts.launcher, spec, model, patience);
+  if (!started.has_value()) {
+    const bool impatient = started.error().get_if<runner_error::Cancelled>() != nullptr ||
+                           started.error().get_if<runner_error::ExecutionTimeout>() != nullptr;
+    if (!impatient) {
+      ++failed_starts;
+      last_failed_start = steady_clock::now();
+    }
+    return failed(std::move(started).error());
+  }
+  failed_starts = 0;
+  session = *std::move(started);
+  worker_pid = session->pid();
+  const MutexLock lock(info_mutex);
+  engine = session->ready().engine;
+  return {};
+}
+
+RunnerStatus LocalGgufRunner::Impl::run(std::span<const ChatMessage> messages,
+                                        const ExecutionOptions& execution_options,
+                                        const TokenSink& sink,
+                                        const Patience& patience,
+                                        ExecutionResult& result) {
+  ExecutionTimings& timing = result.metadata.timing;
+  const auto called = steady_clock::now();
+  const RunnerStatus entered = enter(patience);
+  timing.queue_ms = elapsed_ms(called);
+  if (!entered.has_value()) return entered;
+  const Turn turn(turnstile);
+
+  const auto load_started = steady_clock::now();
+  const bool was_warm = session != nullptr && session->is_alive();
+  RunnerStatus outcome = ensure_worker(patience);
+  if (!was_warm) timing.load_ms = elapsed_ms(load_started);
+  result.metadata.model_sha256 = model.checked_sha256();
+  if (!outcome.has_value()) {
+    const ExecutionMetadata& known = outcome.error().metadata();
+    result.metadata.verdict = known.verdict;
+    result.metadata.controls = known.controls;
+    if (known.resources.memory_limit_bytes != 0) result.metadata.resources = known.resources;
+    return outcome;
+  }
+  const double before_ms = elapsed_ms(called);
+  outcome = session->execute(messages, execution_options, sink, patience, result.response,
+                             result.metadata);
+  if (timing.first_token_ms > 0) timing.first_token_ms += before_ms;
+  if (!session->is_alive()) {
+    session.reset();
+    worker_pid = 0;
+  }
+  return outcome;
+}
+
+// LocalGgufRunner --------------------------------------------------------------------------------
+
+std::expected<std::unique_ptr<LocalGgufRunner>, SlmRunnerError> make_local_gguf_runner(
+    LocalRunnerParts parts,
+    const std::filesystem::path& model_file,
+    const SandboxProfile& profile,
+    const ModelResourceRequirements& requirements,
+    LocalGgufOptions options) {
+  SYMBIONT_TRY_STATUS(validate_profile(profile, requirements));
+  SYMBIONT_TRY_STATUS(validate_isolation(options));
+  SYMBIONT_TRY(ModelFile model, ModelFile::open(model_file, options.sha256));
+  if (options.model_id.empty()) options.model_id = model_file.filename().string();
+  return std::make_unique<LocalGgufRunner>(std::make_unique<LocalGgufRunner::Impl>(
+      std::move(parts), std::move(model), profile, requirements, std::move(options)));
+}
+
+std::expected<std::unique_ptr<LocalGgufRunner>, SlmRunnerError> LocalGgufRunner::create(
+    const std::filesystem::path& model_file,
+    const SandboxProfile& profile,
+    const ModelResourceRequirements& requirements,
+    LocalGgufOptions options) {
+  if (options.host == nullptr) options.host = SandboxHost::create();
+  const SandboxHost::Impl& host = options.host->impl();
+  LocalRunnerParts parts{.launcher = host.launcher, .worker_program = {}};
+  if (!host.program_directory.empty()) {
+    parts.worker_program = host.program_directory / kWorkerName;
+  }
+  return make_local_gguf_runner(std::move(parts), model_file, profile, requirements,
+                                std::move(options));
+}
+
+LocalGgufRunner::LocalGgufRunner(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+LocalGgufRunner::~LocalGgufRunner() = default;
+
+SlmRunner::Outcome LocalGgufRunner::execute_chat(std::span<const ChatMessage> messages,
+                                                 const ExecutionOptions& options,
+                                                 const TokenSink& sink,
+                                                 std::stop_token stop_token) {
+  const auto called = steady_clock::now();
+  ExecutionResult result;
+  result.metadata = impl_->new_metadata();
+  RunnerStatus outcome = validate_options(options, {});
+  if (outcome.has_value()) outcome = validate_messages(messages);
+  if (outcome.has_value() && options.raw && messages.size() != 1) {
+    outcome = failed(SlmRunnerError(
+        runner_error::InvalidInput{"messages", "a raw prompt is exactly one message"}));
+  }
+  if (outcome.has_value()) {
+    const Patience patience = impl_->make_patience(options.timeout, std::move(stop_token));
+    outcome = impl_->run(messages, options, sink, patience, result);
+  }
+  result.metadata.timing.total_ms = elapsed_ms(called);
+  if (outcome.has_value()) return result;
+  if (outcome.error().get_if<runner_error::ExecutionTimeout>() != nullptr) {
+    result.metadata.finish_reason = "timeout";
+  } else if (outcome.error().get_if<runner_error::Cancelled>() != nullptr) {
+    result.metadata.finish_reason = "cancelled";
+  }
+  outcome.error().set_context(std::move(result.response), std::move(result.metadata));
+  return failed(std::move(outcome).error());
+}
+
+const SandboxProfile& LocalGgufRunner::get_sandbox_profile() const {
+  return impl_->profile;
+}
+
+const ModelResourceRequirements& LocalGgufRunner::get_resource_requirements() const {
+  return impl_->requirements;
+}
+
+std::expected<void, SlmRunnerError> LocalGgufRunner::health_check() {
+  const Patience patience = impl_->make_patience(kMaxTimeout, {});
+  SYMBIONT_TRY_STATUS(impl_->enter(patience));
+  const Turn turn(impl_->turnstile);
+  return impl_->ensure_worker(patience);
+}
+
+RunnerInfo LocalGgufRunner::get_info() const {
+  const MutexLock lock(impl_->info_mutex);
+  return {.name = "LocalGgufRunner",
+          .version = impl_->engine,
+          .model = impl_->options.model_id,
+          .streams = true,
+          .sandboxed = true};
+}
+
+int LocalGgufRunner::worker_pid() const {
+  return impl_->worker_pid;
+}
+
+}  // namespace symbiont
