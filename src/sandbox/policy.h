@@ -36,6 +36,9 @@ struct Policy {
   bool strict = true;  ///< refuse when a control cannot be enforced
 };
 
+/// Engine threads for a limit of `cpu_cores`: rounded up, 1 .. 256.
+[[nodiscard]] std::uint32_t threads_for(double cpu_cores);
+
 /// Policy of a LocalGgufRunner's worker under `profile`.
 [[nodiscard]] Policy worker_policy(const SandboxProfile& profile,
                                    std::filesystem::path worker_program,

@@ -66,8 +66,9 @@ class Launcher {
 /// Finds a program of ours ("symbiont-worker") the same way. NotFound lists where it looked.
 [[nodiscard]] Result<std::filesystem::path> find_program(std::string_view name);
 
-/// What this host can enforce, by trying in throw-away children. About 10 ms.
-[[nodiscard]] ControlReport probe_host();
+/// How this host would hold each control of `policy`, found by trying in throw-away children. About
+/// 10 ms.
+[[nodiscard]] Result<ControlReport> probe_host(const Policy& policy);
 
 }  // namespace symbiont::sandbox
 

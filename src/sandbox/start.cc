@@ -123,8 +123,8 @@ cpu_set_t choose_cpus(double cores, pid_t rotate) {
   cpu_set_t available;
   CPU_ZERO(&available);
   if (::sched_getaffinity(0, sizeof available, &available) != 0) return available;
-  std::vector<int> cpus;
-  for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
+  std::vector<std::size_t> cpus;
+  for (std::size_t cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
     if (CPU_ISSET(cpu, &available)) cpus.push_back(cpu);
   }
   const auto wanted = std::min(cpus.size(), static_cast<std::size_t>(std::ceil(cores)));
@@ -142,8 +142,7 @@ void discard(const ConfinedProcess& process) {
       errno != ESRCH)
     return;
   siginfo_t info{};
-  (void)::waitid(static_cast<idtype_t>(P_PIDFD), static_cast<id_t>(process.init_pidfd.get()), &info,
-                 WEXITED);
+  (void)::waitid(P_PIDFD, static_cast<id_t>(process.init_pidfd.get()), &info, WEXITED);
 }
 
 /// Everything that must outlive the clone in the parent, and that the child's plan points into.

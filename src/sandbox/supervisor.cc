@@ -26,8 +26,7 @@ void kill_tree(const ConfinedProcess& process) {
 
 void reap(const ConfinedProcess& process) {
   siginfo_t info{};
-  while (::waitid(static_cast<idtype_t>(P_PIDFD), static_cast<id_t>(process.init_pidfd.get()),
-                  &info, WEXITED) < 0 &&
+  while (::waitid(P_PIDFD, static_cast<id_t>(process.init_pidfd.get()), &info, WEXITED) < 0 &&
          errno == EINTR) {
     continue;
   }

@@ -1,0 +1,183 @@
+#include "sandbox/proof.h"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <filesystem>
+#include <set>
+#include <sstream>
+
+#include "base/file.h"
+#include "sandbox/lockdown.h"
+
+namespace symbiont::sandbox {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::size_t kMaxProcBytes = 1U << 20U;
+constexpr std::array<const char*, 7> kNamespaces = {"user", "mnt", "pid",   "net",
+                                                    "ipc",  "uts", "cgroup"};
+constexpr std::array<const char*, 5> kCapabilitySets = {"CapInh", "CapPrm", "CapEff", "CapBnd",
+                                                        "CapAmb"};
+
+/// Collects items about one process.
+class Inspector {
+ public:
+  explicit Inspector(const ProofExpectation& expectation)
+      : expected_(expectation), directory_("/proc/" + std::to_string(expectation.pid)) {}
+
+  Status read() {
+    SYMBIONT_TRY(status_, read_file(directory_ / "status", kMaxProcBytes));
+    return {};
+  }
+
+  void privileges() {
+    equal("seccomp", "2", field("Seccomp"));
+    equal("no_new_privs", "1", field("NoNewPrivs"));
+    for (const char* set : kCapabilitySets)
+      equal(set, "0000000000000000", field(set));
+    equal("tracer", "0", field("TracerPid"));
+    if (expected_.own_identity) {
+      const std::string uid = field("Uid");
+      std::set<std::string> ids = words(uid);
+      add("identity", "one uid that is not ours", uid,
+          ids.size() == 1 && !ids.contains(std::to_string(::getuid())));
+      equal("groups", "", field("Groups"));
+    }
+  }
+
+  void namespaces() {
+    for (const char* name : kNamespaces) {
+      std::error_code error;
+      const auto theirs = fs::read_symlink(directory_ / "ns" / name, error);
+      const auto ours = fs::read_symlink(fs::path("/proc/self/ns") / name, error);
+      add(std::string("namespace ") + name, "not " + ours.string(),
+          error ? error.message() : theirs.string(), !error && theirs != ours);
+    }
+    const auto depth = std::ranges::distance(words(field("NSpid")));
+    add("pid namespace", "its own, below ours", field("NSpid"),
+        depth >= 1 && field("NSpid").contains('\t'));
+  }
+
+  void mounts() {
+    const auto table = read_file(directory_ / "mountinfo", kMaxProcBytes);
+    const std::string text =
+        table.value_or("unreadable: " + (table ? "" : table.error().message()));
+    const auto lines = std::ranges::count(text, '\n');
+    const bool only_root = lines == 1 && text.contains(" / / ") && text.contains(" - tmpfs ");
+    add("mounts", "one tmpfs as root", std::to_string(lines) + " mounts", only_root);
+    const bool flags = text.contains("nosuid") && text.contains("nodev") && text.contains("noexec");
+    add("root flags", "nosuid,nodev,noexec", flags ? "nosuid,nodev,noexec" : text, flags);
+    if (expected_.read_only_root) {
+      const bool read_only = text.contains(" / / ro,");
+      add("root", "read-only", read_only ? "read-only" : "writable", read_only);
+    } else {
+      const std::string size = "size=" + std::to_string(expected_.scratch_bytes / 1024) + "k";
+      add("scratch", size, text.contains(size) ? size : text, text.contains(size));
+    }
+    std::error_code error;
+    const bool empty = fs::is_empty(directory_ / "root", error);
+    add("root directory", "empty", error ? error.message() : (empty ? "empty" : "has entries"),
+        !error && empty);
+  }
+
+  void descriptors() {
+    std::error_code error;
+    std::string found;
+    bool holds = true;
+    for (const auto& entry : fs::directory_iterator(directory_ / "fd", error)) {
+      std::error_code ignored_race;  // a descriptor may close between listing and reading
+      const std::string target = fs::read_symlink(entry.path(), ignored_race).string();
+      const std::string number = entry.path().filename();
+      found += number + "=" + target + " ";
+      const bool control = number == std::to_string(kControlFd) && target.starts_with("socket:");
+      holds = holds && (control || (number.size() == 1 && number < "3" && target == "/dev/null"));
+    }
+    add("descriptors", "0-2 /dev/null, 3 the control socket", error ? error.message() : found,
+        !error && holds);
+  }
+
+  void surroundings() {
+    const auto limits = read_file(directory_ / "limits", kMaxProcBytes).value_or("");
+    const auto at = limits.find("Max core file size");
+    const bool none = at != std::string::npos && words(limits.substr(at + 18, 30)).contains("0");
+    add("core files", "0 bytes", none ? "0 bytes" : "allowed", none);
+    if (expected_.undumpable) {
+      // Files of a process that cannot be dumped belong to its namespace's root or ours, not to its
+      // own user.
+      struct stat info{};
+      const std::string path = (directory_ / "environ").string();
+      const bool known = ::stat(path.c_str(), &info) == 0;
+      const auto owner = std::to_string(info.st_uid);
+      const bool holds = known && (!expected_.own_identity || !words(field("Uid")).contains(owner));
+      add("dumpable", "no", holds ? "no" : "yes", holds);
+    }
+    if (!expected_.memory_cgroup.empty()) {
+      const auto groups = read_file(directory_ / "cgroup", kMaxProcBytes).value_or("");
+      const bool member = groups.contains("/" + expected_.memory_cgroup + "\n");
+      add("cgroup", expected_.memory_cgroup, member ? expected_.memory_cgroup : groups, member);
+    }
+  }
+
+  std::vector<ProofItem> take() { return std::move(items_); }
+
+ private:
+  static std::set<std::string> words(const std::string& text) {
+    std::istringstream in(text);
+    std::set<std::string> parts;
+    for (std::string word; in >> word;)
+      parts.insert(word);
+    return parts;
+  }
+  /// Value of a "Name:\tvalue" line of status, without its trailing blanks.
+  [[nodiscard]] std::string field(const std::string& name) const {
+    const auto at = status_.find("\n" + name + ":");
+    if (at == std::string::npos) return "absent";
+    const auto begin = status_.find_first_not_of(" \t", at + name.size() + 2);
+    const auto end = status_.find('\n', at + 1);
+    if (begin >= end) return "";
+    std::string value = status_.substr(begin, end - begin);
+    value.erase(value.find_last_not_of(' ') + 1);
+    return value;
+  }
+  void add(std::string name, std::string expected, std::string found, bool holds) {
+    items_.push_back({std::move(name), std::move(expected), std::move(found), holds});
+  }
+  void equal(const std::string& name, const std::string& expected, const std::string& found) {
+    add(name, expected, found, expected == found);
+  }
+
+  const ProofExpectation& expected_;
+  fs::path directory_;
+  std::string status_;
+  std::vector<ProofItem> items_;
+};
+
+}  // namespace
+
+Result<std::vector<ProofItem>> collect_proof(const ProofExpectation& expectation) {
+  Inspector inspector(expectation);
+  SYMBIONT_TRY_STATUS(inspector.read());
+  inspector.privileges();
+  inspector.namespaces();
+  inspector.mounts();
+  inspector.descriptors();
+  inspector.surroundings();
+  return inspector.take();
+}
+
+Status check_proof(const std::vector<ProofItem>& items) {
+  std::string wrong;
+  for (const auto& item : items) {
+    if (item.holds) continue;
+    wrong += (wrong.empty() ? "" : "; ") + item.name + ": expected " + item.expected + ", found " +
+             item.found;
+  }
+  if (wrong.empty()) return {};
+  return fail(ErrorCode::FailedPrecondition, "the process is not confined as asked: " + wrong);
+}
+
+}  // namespace symbiont::sandbox

@@ -1,0 +1,44 @@
+#ifndef SYMBIONT_SANDBOX_PROOF_H_
+#define SYMBIONT_SANDBOX_PROOF_H_
+
+// Reads a confined process from outside and compares it with what was asked. Nothing the process
+// says is believed.
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+
+namespace symbiont::sandbox {
+
+struct ProofExpectation {
+  pid_t pid = 0;
+  bool own_identity = false;  ///< it must have left every identity of ours
+  bool read_only_root = true;
+  std::uint64_t scratch_bytes = 0;
+  std::string memory_cgroup;  ///< last part of its memory group's path; empty: none expected
+  bool undumpable = true;
+};
+
+/// One thing that was looked at.
+struct ProofItem {
+  std::string name;  ///< "seccomp", "capabilities", "namespace net", ...
+  std::string expected;
+  std::string found;
+  bool holds = false;
+};
+
+/// Looks at: seccomp mode and filters, no_new_privs, five capability sets, identities and groups,
+/// seven namespaces, the mount table, the root directory, open descriptors, the environment, the
+/// tracer, core limit, and the memory cgroup. Fails only when the process is gone.
+[[nodiscard]] Result<std::vector<ProofItem>> collect_proof(const ProofExpectation& expectation);
+
+/// FailedPrecondition that names every item that does not hold.
+[[nodiscard]] Status check_proof(const std::vector<ProofItem>& items);
+
+}  // namespace symbiont::sandbox
+
+#endif  // SYMBIONT_SANDBOX_PROOF_H_

@@ -1,0 +1,246 @@
+// Each attack of hostile_worker succeeds unconfined and ends with the expected verdict when
+// confined.
+
+#include <poll.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <array>
+#include <csignal>
+#include <cstdlib>
+#include <filesystem>
+#include <string>
+
+#include <gtest/gtest.h>
+
+#include "base/file.h"
+#include "sandbox/launcher_connection.h"
+#include "sandbox/sandbox.h"
+
+namespace symbiont::sandbox {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+using std::chrono::steady_clock;
+
+std::string hostile_program() {
+  return std::getenv("SYMBIONT_HOSTILE_WORKER");  // NOLINT(concurrency-mt-unsafe): set by ctest
+}
+
+Policy policy_for(const std::string& attack) {
+  SandboxProfile profile;
+  profile.resources.max_memory_mb = 64;
+  Policy policy = worker_policy(profile, hostile_program(), /*strict=*/true);
+  policy.arguments = {attack};
+  return policy;
+}
+
+/// A confined hostile program, held before its attack until go().
+struct Held {
+  std::unique_ptr<SandboxedProcess> process;
+  UniqueFd socket;
+
+  std::string wait_locked() const {
+    std::array<char, 256> text{};
+    pollfd polled{socket.get(), POLLIN, 0};
+    if (::poll(&polled, 1, 5000) != 1) return "no answer in 5 s";
+    const ssize_t count = ::read(socket.get(), text.data(), text.size());
+    return {text.data(), static_cast<std::size_t>(std::max<ssize_t>(count, 0))};
+  }
+  void go() const { ASSERT_EQ(::write(socket.get(), "g", 1), 1); }
+  Verdict end() const {
+    const auto verdict = process->wait_until(steady_clock::now() + seconds(30));
+    return verdict.value_or(Verdict{});
+  }
+};
+
+Held start(Launcher& launcher, const Policy& policy) {
+  std::array<int, 2> ends{};
+  EXPECT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends.data()), 0);
+  Held held;
+  held.socket.reset(ends[0]);
+  auto process = launcher.spawn(policy, UniqueFd(ends[1]));
+  EXPECT_TRUE(process.has_value()) << process.error().message();
+  if (process.has_value()) held.process = std::move(*process);
+  return held;
+}
+
+/// Exit code of the attack without any confinement; -1 when it did not exit.
+int run_unconfined(const std::string& attack) {
+  const auto pid = spawn_program(hostile_program(), {attack, "--unconfined"}, -1, -1);
+  if (!pid.has_value()) return -1;
+  int status = 0;
+  if (::waitpid(*pid, &status, 0) != *pid) return -1;
+  return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
+}
+
+struct Case {
+  const char* attack;
+  VerdictKind verdict = VerdictKind::SyscallDenied;
+  bool works_unconfined = true;  // false: some hosts refuse it to anyone
+};
+
+void PrintTo(const Case& test_case, std::ostream* out) {
+  *out << test_case.attack;
+}
+
+class Attack : public testing::TestWithParam<Case> {};
+
+TEST_P(Attack, EndsWithItsVerdict) {
+  const Case& test_case = GetParam();
+  if (test_case.works_unconfined) {
+    EXPECT_EQ(run_unconfined(test_case.attack), 0)
+        << "the attack proves nothing: it fails unconfined too";
+  }
+  const auto launcher = make_launcher();
+  const Held held = start(*launcher, policy_for(test_case.attack));
+  ASSERT_TRUE(held.process);
+  ASSERT_EQ(held.wait_locked(), "locked");
+  const Status proof = held.process->prove();
+  EXPECT_TRUE(proof.has_value()) << proof.error().message();
+  held.go();
+  const Verdict verdict = held.end();
+  EXPECT_EQ(verdict.kind, test_case.verdict) << "exit " << verdict.exit_code << " signal "
+                                             << verdict.signal << " peak " << verdict.peak_bytes;
+  if (verdict.kind == VerdictKind::Exited) {
+    EXPECT_EQ(verdict.exit_code, 1) << "the attack succeeded";
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Filesystem,
+                         Attack,
+                         testing::Values(Case{"open_passwd"},
+                                         Case{"open_proc"},
+                                         Case{"openat2"},
+                                         Case{"write_file"},
+                                         Case{"stat_root", VerdictKind::Exited},
+                                         Case{"list_root"},
+                                         Case{"inherited_fds", VerdictKind::Exited, false},
+                                         Case{"environment", VerdictKind::Exited, false},
+                                         Case{"chroot"},
+                                         Case{"mount_tmpfs", VerdictKind::SyscallDenied, false},
+                                         Case{"remount_root", VerdictKind::SyscallDenied, false}));
+INSTANTIATE_TEST_SUITE_P(Network,
+                         Attack,
+                         testing::Values(Case{"tcp"},
+                                         Case{"tcp6"},
+                                         Case{"mptcp", VerdictKind::SyscallDenied, false},
+                                         Case{"udp"},
+                                         Case{"netlink"},
+                                         Case{"vsock", VerdictKind::SyscallDenied, false},
+                                         Case{"unix"},
+                                         Case{"socketpair"},
+                                         Case{"io_uring", VerdictKind::SyscallDenied, false}));
+INSTANTIATE_TEST_SUITE_P(Processes,
+                         Attack,
+                         testing::Values(Case{"fork"},
+                                         Case{"vfork"},
+                                         Case{"exec"},
+                                         Case{"clone3", VerdictKind::Exited},
+                                         Case{"unshare_user", VerdictKind::SyscallDenied, false},
+                                         Case{"setns"},
+                                         Case{"ptrace"},
+                                         Case{"process_vm_readv"},
+                                         Case{"kill_parent"},
+                                         Case{"pidfd_open"},
+                                         Case{"setuid_root"}));
+INSTANTIATE_TEST_SUITE_P(Kernel,
+                         Attack,
+                         testing::Values(Case{"bpf"},
+                                         Case{"perf"},
+                                         Case{"userfaultfd"},
+                                         Case{"keyctl", VerdictKind::SyscallDenied, false},
+                                         Case{"shmget", VerdictKind::SyscallDenied, false},
+                                         Case{"memfd"},
+                                         Case{"reboot"},
+                                         Case{"tiocsti"},
+                                         Case{"rwx_memory"},
+                                         Case{"make_executable"},
+                                         Case{"int80", VerdictKind::SyscallDenied, false},
+                                         Case{"raise_limit"},
+                                         Case{"affinity"},
+                                         Case{"dumpable", VerdictKind::Exited}));
+INSTANTIATE_TEST_SUITE_P(Resources,
+                         Attack,
+                         testing::Values(Case{"memory_80", VerdictKind::MemoryLimit}));
+
+TEST(Confinement, LeavesAnHonestProgramAlone) {
+  const auto launcher = make_launcher();
+  const Held held = start(*launcher, policy_for("nothing"));
+  ASSERT_TRUE(held.process);
+  ASSERT_EQ(held.wait_locked(), "locked");
+  held.go();
+  EXPECT_EQ(held.end().kind, VerdictKind::Exited);
+}
+
+TEST(Confinement, SaysWhichSignalEndedACrash) {
+  const auto launcher = make_launcher();
+  Policy policy = policy_for("crash");
+  const Held held = start(*launcher, policy);
+  ASSERT_EQ(held.wait_locked(), "locked");
+  held.go();
+  const Verdict verdict = held.end();
+  EXPECT_EQ(verdict.kind, VerdictKind::Signaled);
+  EXPECT_EQ(verdict.signal, SIGSEGV);
+}
+
+TEST(Confinement, CountsProcessorTime) {
+  const auto launcher = make_launcher();
+  Policy policy = policy_for("burn");
+  policy.cpu_seconds = 1;
+  policy.allowed_syscalls = {"getrusage"};
+  const Held held = start(*launcher, policy);
+  ASSERT_EQ(held.wait_locked(), "locked");
+  held.go();
+  const Verdict verdict = held.end();
+  EXPECT_TRUE(verdict.kind == VerdictKind::CpuTimeLimit || verdict.signal == SIGKILL)
+      << static_cast<int>(verdict.kind);
+}
+
+TEST(Confinement, KillEndsTheTreeAndKeepsTheReason) {
+  const auto launcher = make_launcher();
+  const Held held = start(*launcher, policy_for("hang"));
+  ASSERT_EQ(held.wait_locked(), "locked");
+  held.go();
+  EXPECT_FALSE(held.process->wait_until(steady_clock::now() + milliseconds(50)).has_value());
+  held.process->kill(VerdictKind::TimeLimit);
+  EXPECT_EQ(held.end().kind, VerdictKind::TimeLimit);
+}
+
+TEST(Confinement, InferencePhaseForbidsThreadsAndDescriptors) {
+  for (const char* attack : {"fork", "open_passwd", "tcp", "memfd"}) {
+    const auto launcher = make_launcher();
+    Policy policy = policy_for(attack);
+    policy.arguments.emplace_back("--inference");
+    const Held held = start(*launcher, policy);
+    ASSERT_EQ(held.wait_locked(), "locked");
+    held.go();
+    EXPECT_EQ(held.end().kind, VerdictKind::SyscallDenied) << attack;
+  }
+}
+
+TEST(Confinement, NotStrictFailsTheCallInstead) {
+  const auto launcher = make_launcher();
+  Policy policy = policy_for("tcp");
+  policy.kill_on_violation = false;
+  const Held held = start(*launcher, policy);
+  ASSERT_EQ(held.wait_locked(), "locked");
+  held.go();
+  const Verdict verdict = held.end();
+  EXPECT_EQ(verdict.kind, VerdictKind::Exited);
+  EXPECT_EQ(verdict.exit_code, 1);
+}
+
+TEST(Confinement, UnknownSystemCallNameIsAnError) {
+  const auto launcher = make_launcher();
+  Policy policy = policy_for("nothing");
+  policy.allowed_syscalls = {"opne"};
+  const auto process = launcher->spawn(policy, UniqueFd());
+  ASSERT_FALSE(process.has_value());
+  EXPECT_EQ(process.error().message(), "unknown system call 'opne'");
+}
+
+}  // namespace
+}  // namespace symbiont::sandbox
