@@ -1,10 +1,13 @@
 #include "sandbox/proof.h"
 
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <filesystem>
 #include <set>
 #include <sstream>
@@ -18,6 +21,8 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::size_t kMaxProcBytes = 1U << 20U;
+// A confined process may not open more (RLIMIT_NOFILE is 64); what it had before would lie low too.
+constexpr int kMaxDescriptors = 1024;
 constexpr std::array<const char*, 7> kNamespaces = {"user", "mnt", "pid",   "net",
                                                     "ipc",  "uts", "cgroup"};
 constexpr std::array<const char*, 5> kCapabilitySets = {"CapInh", "CapPrm", "CapEff", "CapBnd",
@@ -84,20 +89,22 @@ class Inspector {
         !error && empty);
   }
 
+  // Not by /proc/PID/fd: that directory of an undumpable process is root's alone. The kernel's
+  // check for pidfd_getfd is the one for ptrace, which the owner of the user namespace passes.
   void descriptors() {
-    std::error_code error;
-    std::string found;
-    bool holds = true;
-    for (const auto& entry : fs::directory_iterator(directory_ / "fd", error)) {
-      std::error_code ignored_race;  // a descriptor may close between listing and reading
-      const std::string target = fs::read_symlink(entry.path(), ignored_race).string();
-      const std::string number = entry.path().filename();
-      found += number + "=" + target + " ";
-      const bool control = number == std::to_string(kControlFd) && target.starts_with("socket:");
-      holds = holds && (control || (number.size() == 1 && number < "3" && target == "/dev/null"));
+    const UniqueFd process(static_cast<int>(::syscall(SYS_pidfd_open, expected_.pid, 0)));
+    std::string found = process.is_valid() ? "" : errno_text(errno);
+    bool holds = process.is_valid();
+    for (int number = 0; process.is_valid() && number < kMaxDescriptors; ++number) {
+      const UniqueFd copy(static_cast<int>(::syscall(SYS_pidfd_getfd, process.get(), number, 0)));
+      const int error = errno;
+      if (!copy.is_valid() && error == EBADF) continue;
+      const std::string kind = copy.is_valid() ? kind_of(copy.get()) : errno_text(error);
+      found += std::to_string(number) + "=" + kind + " ";
+      holds =
+          holds && kind == (number == kControlFd ? "socket" : "/dev/null") && number <= kControlFd;
     }
-    add("descriptors", "0-2 /dev/null, 3 the control socket", error ? error.message() : found,
-        !error && holds);
+    add("descriptors", "0-2 /dev/null, 3 the control socket", found, holds);
   }
 
   void surroundings() {
@@ -106,13 +113,11 @@ class Inspector {
     const bool none = at != std::string::npos && words(limits.substr(at + 18, 30)).contains("0");
     add("core files", "0 bytes", none ? "0 bytes" : "allowed", none);
     if (expected_.undumpable) {
-      // Files of a process that cannot be dumped belong to its namespace's root or ours, not to its
-      // own user.
+      // Files of a process that cannot be dumped belong to root, not to its own user.
       struct stat info{};
       const std::string path = (directory_ / "environ").string();
-      const bool known = ::stat(path.c_str(), &info) == 0;
-      const auto owner = std::to_string(info.st_uid);
-      const bool holds = known && (!expected_.own_identity || !words(field("Uid")).contains(owner));
+      const bool holds =
+          ::stat(path.c_str(), &info) == 0 && info.st_uid == 0 && field("Uid") != "0\t0\t0\t0";
       add("dumpable", "no", holds ? "no" : "yes", holds);
     }
     if (!expected_.memory_cgroup.empty()) {
@@ -125,6 +130,13 @@ class Inspector {
   std::vector<ProofItem> take() { return std::move(items_); }
 
  private:
+  static std::string kind_of(int fd) {
+    struct stat info{};
+    if (::fstat(fd, &info) != 0) return errno_text(errno);
+    if (S_ISSOCK(info.st_mode)) return "socket";
+    const bool null = S_ISCHR(info.st_mode) && info.st_rdev == makedev(1, 3);
+    return null ? "/dev/null" : "mode " + std::to_string(info.st_mode);
+  }
   static std::set<std::string> words(const std::string& text) {
     std::istringstream in(text);
     std::set<std::string> parts;

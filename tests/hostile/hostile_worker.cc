@@ -111,7 +111,8 @@ bool connect_abstract() {
 }
 
 bool write_file(const char* path) {
-  return call(::open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
+  if (!call(::open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600))) return false;
+  return ::unlink(path) == 0;
 }
 
 std::map<std::string, Attack> attacks() {
@@ -123,7 +124,8 @@ std::map<std::string, Attack> attacks() {
          std::uint64_t how[3] = {O_RDONLY | O_CLOEXEC, 0, 0};
          return call(::syscall(SYS_openat2, AT_FDCWD, "/etc/passwd", how, sizeof how));
        }},
-      {"write_file", [] { return write_file("/tmp/symbiont-hostile-file"); }},
+      {"write_file",
+       [] { return write_file(("/tmp/symbiont-hostile-" + std::to_string(::getpid())).c_str()); }},
       {"stat_root",
        [] {
          struct stat info{};
