@@ -36,3 +36,8 @@ install(FILES "${PROJECT_BINARY_DIR}/symbiontConfig.cmake" "${PROJECT_BINARY_DIR
 file(RELATIVE_PATH SYMBIONT_PC_PREFIX "${CMAKE_INSTALL_FULL_LIBDIR}/pkgconfig" "${CMAKE_INSTALL_PREFIX}")
 configure_file("${PROJECT_SOURCE_DIR}/cmake/symbiont.pc.in" "${PROJECT_BINARY_DIR}/symbiont.pc" @ONLY)
 install(FILES "${PROJECT_BINARY_DIR}/symbiont.pc" DESTINATION "${CMAKE_INSTALL_LIBDIR}/pkgconfig")
+
+# Where a program that was started from elsewhere looks for the launcher and the worker.
+if(TARGET symbiont_sandbox)
+  target_compile_definitions(symbiont_sandbox PRIVATE "SYMBIONT_INSTALL_BINDIR=\"${CMAKE_INSTALL_FULL_BINDIR}\"")
+endif()

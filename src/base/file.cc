@@ -18,13 +18,16 @@ Result<UniqueFd> open_with(const std::filesystem::path& path, int flags) {
 
 }  // namespace
 
-Result<UniqueFd> open_for_read(const std::filesystem::path& path) { return open_with(path, O_RDONLY); }
+Result<UniqueFd> open_for_read(const std::filesystem::path& path) {
+  return open_with(path, O_RDONLY);
+}
 
 Result<UniqueFd> open_regular_file(const std::filesystem::path& path) {
   SYMBIONT_TRY(UniqueFd fd, open_with(path, O_RDONLY | O_NONBLOCK));
-  struct stat info {};
+  struct stat info{};
   if (::fstat(fd.get(), &info) != 0) return fail(errno_error("stat '" + path.string() + "'"));
-  if (S_ISDIR(info.st_mode)) return fail(ErrorCode::InvalidArgument, "'" + path.string() + "' is a directory");
+  if (S_ISDIR(info.st_mode))
+    return fail(ErrorCode::InvalidArgument, "'" + path.string() + "' is a directory");
   if (!S_ISREG(info.st_mode)) {
     return fail(ErrorCode::InvalidArgument, "'" + path.string() + "' is not a regular file");
   }
@@ -78,7 +81,7 @@ Status read_exactly_at(int fd, std::span<std::byte> into, std::uint64_t offset) 
 }
 
 Result<std::uint64_t> file_size(int fd, std::string_view what) {
-  struct stat info {};
+  struct stat info{};
   if (::fstat(fd, &info) != 0) return fail(errno_error("stat " + std::string(what)));
   return static_cast<std::uint64_t>(info.st_size);
 }

@@ -16,13 +16,16 @@ namespace symbiont {
 /// Opens `path` for reading (O_CLOEXEC). The error names the path.
 [[nodiscard]] Result<UniqueFd> open_for_read(const std::filesystem::path& path);
 
-/// As open_for_read, and refuses anything that is not a regular file. Opens with O_NONBLOCK so that a FIFO cannot hang it.
+/// As open_for_read, and refuses anything that is not a regular file. Opens with O_NONBLOCK so that
+/// a FIFO cannot hang it.
 [[nodiscard]] Result<UniqueFd> open_regular_file(const std::filesystem::path& path);
 
 /// Reads the whole of `path`; more than `max_bytes` is ResourceExhausted.
-[[nodiscard]] Result<std::string> read_file(const std::filesystem::path& path, std::size_t max_bytes);
+[[nodiscard]] Result<std::string> read_file(const std::filesystem::path& path,
+                                            std::size_t max_bytes);
 
-/// Reads until end of file from `fd`; more than `max_bytes` is ResourceExhausted. `what` names it in errors.
+/// Reads until end of file from `fd`; more than `max_bytes` is ResourceExhausted. `what` names it
+/// in errors.
 [[nodiscard]] Result<std::string> read_to_end(int fd, std::size_t max_bytes, std::string_view what);
 
 /// Writes all of `bytes`, retrying short writes and EINTR. `what` names the target in errors.

@@ -43,7 +43,8 @@ class SYMBIONT_SCOPED_CAPABILITY MutexLock {
   Mutex& mutex_;
 };
 
-/// Waits on a Mutex that the caller holds. Spurious wake-ups happen: wait in a loop on the condition.
+/// Waits on a Mutex that the caller holds. Spurious wake-ups happen: wait in a loop on the
+/// condition.
 class CondVar {
  public:
   void wait(Mutex& mutex) SYMBIONT_REQUIRES(mutex) { condition_.wait(mutex); }

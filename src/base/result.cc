@@ -49,16 +49,26 @@ ErrorCode code_for(int error_number) {
 
 std::string_view to_string(ErrorCode code) {
   switch (code) {
-    case ErrorCode::InvalidArgument: return "InvalidArgument";
-    case ErrorCode::NotFound: return "NotFound";
-    case ErrorCode::PermissionDenied: return "PermissionDenied";
-    case ErrorCode::FailedPrecondition: return "FailedPrecondition";
-    case ErrorCode::ResourceExhausted: return "ResourceExhausted";
-    case ErrorCode::DeadlineExceeded: return "DeadlineExceeded";
-    case ErrorCode::Cancelled: return "Cancelled";
-    case ErrorCode::DataCorrupt: return "DataCorrupt";
-    case ErrorCode::Unavailable: return "Unavailable";
-    case ErrorCode::Internal: return "Internal";
+    case ErrorCode::InvalidArgument:
+      return "InvalidArgument";
+    case ErrorCode::NotFound:
+      return "NotFound";
+    case ErrorCode::PermissionDenied:
+      return "PermissionDenied";
+    case ErrorCode::FailedPrecondition:
+      return "FailedPrecondition";
+    case ErrorCode::ResourceExhausted:
+      return "ResourceExhausted";
+    case ErrorCode::DeadlineExceeded:
+      return "DeadlineExceeded";
+    case ErrorCode::Cancelled:
+      return "Cancelled";
+    case ErrorCode::DataCorrupt:
+      return "DataCorrupt";
+    case ErrorCode::Unavailable:
+      return "Unavailable";
+    case ErrorCode::Internal:
+      return "Internal";
   }
   return "Internal";
 }
@@ -78,13 +88,17 @@ std::string errno_text(int error_number) {
 }
 
 Error errno_error(std::string_view what, int error_number) {
-  return {code_for(error_number), std::string(what) + ": " + errno_text(error_number), error_number};
+  return {code_for(error_number), std::string(what) + ": " + errno_text(error_number),
+          error_number};
 }
 
-Error errno_error(std::string_view what) { return errno_error(what, errno); }
+Error errno_error(std::string_view what) {
+  return errno_error(what, errno);
+}
 
 void check_failed(const char* condition, const char* text, const char* file, int line) {
-  (void)std::fprintf(stderr, "%s:%d: %s (%s is false); this is a bug\n", file, line, text, condition);
+  (void)std::fprintf(stderr, "%s:%d: %s (%s is false); this is a bug\n", file, line, text,
+                     condition);
   std::abort();
 }
 

@@ -7,8 +7,8 @@
 
 namespace symbiont {
 
-/// Owns one file descriptor. Move-only; closes on destruction. No conversion to bool, so that descriptor 0 cannot
-/// read as "none": ask is_valid().
+/// Owns one file descriptor. Move-only; closes on destruction. No conversion to bool, so that
+/// descriptor 0 cannot read as "none": ask is_valid().
 class [[nodiscard]] UniqueFd {
  public:
   UniqueFd() = default;
@@ -26,7 +26,8 @@ class [[nodiscard]] UniqueFd {
   [[nodiscard]] int get() const { return fd_; }
   /// Gives up ownership without closing.
   [[nodiscard]] int release() { return std::exchange(fd_, -1); }
-  /// Closes what is held, then owns `fd`. Never retries close(): on Linux the descriptor is gone even after EINTR.
+  /// Closes what is held, then owns `fd`. Never retries close(): on Linux the descriptor is gone
+  /// even after EINTR.
   void reset(int fd = -1) {
     if (fd_ >= 0) ::close(fd_);
     fd_ = fd;

@@ -1,0 +1,14 @@
+// A program that knows symbiont only as installed: the public headers and the one library.
+#include <symbiont/symbiont.h>
+
+#include <cstdio>
+#include <string>
+
+int main() {
+  symbiont::Slm slm;
+  const auto catalog = symbiont::ModelCatalog::create(slm);
+  std::printf("symbiont %s: %s\n",
+              std::string(symbiont::kVersion).c_str(),
+              catalog.has_value() ? "an empty catalogue" : catalog.error().message().c_str());
+  return 0;
+}
