@@ -16,17 +16,17 @@ namespace symbiont {
 
 /// Settings of a LocalGgufRunner that are not part of its profile.
 struct LocalGgufOptions {
-  std::string model_id;       ///< appears in results; the file name when empty
-  std::string model_version;  ///< appears in results
-  std::string agent;          ///< appears in results
+  std::string model_id{};       ///< appears in results; the file name when empty
+  std::string model_version{};  ///< appears in results
+  std::string agent{};          ///< appears in results
   std::string isolation = "agent";
   /// 64 hex digits. When set, the very bytes that are loaded are checked against it.
-  std::optional<std::string> sha256;
+  std::optional<std::string> sha256{};
   std::uint32_t context_tokens = 4096;  ///< 0 = the model's own; capped by it
   bool strict = true;  ///< refuse to start when a control of the profile cannot be enforced
   /// Called while the model loads, 0 .. 1, from the calling thread. May be null.
-  std::function<void(float fraction)> on_load_progress;
-  std::shared_ptr<SandboxHost> host;  ///< null: one of its own
+  std::function<void(float fraction)> on_load_progress{};
+  std::shared_ptr<SandboxHost> host{};  ///< null: one of its own
 };
 
 /// Runs a GGUF file on llama.cpp inside a worker process that the kernel confines. The worker

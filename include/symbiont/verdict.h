@@ -40,10 +40,10 @@ struct Verdict {
   std::uint64_t limit_bytes = 0;
   std::uint64_t peak_bytes = 0;
   std::chrono::milliseconds elapsed{0};
-  std::string syscall;
-  std::string phase;  ///< "setup", "load" or "inference"
-  std::string step;   ///< SetupFailed: the step that failed
-  int sys_errno = 0;  ///< SetupFailed: why
+  std::string syscall{};
+  std::string phase{};  ///< "setup", "load" or "inference"
+  std::string step{};   ///< SetupFailed: the step that failed
+  int sys_errno = 0;    ///< SetupFailed: why
   bool operator==(const Verdict&) const = default;
 };
 
