@@ -173,7 +173,7 @@ Status Channel::write_out(std::span<const std::byte> bytes, int fd, Deadline dea
 
 Result<std::size_t> Channel::read_some(std::span<std::byte> into, bool accept_fd) {
   ssize_t got = 0;
-  if (!accept_fd || plain_io_) {
+  if (!accept_fd) {
     got = ::read(socket_.get(), into.data(), into.size());
   } else {
     alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int) * kMaxDescriptors)> control{};

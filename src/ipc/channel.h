@@ -56,9 +56,10 @@ class Channel {
   [[nodiscard]] UniqueFd take_fd();
   [[nodiscard]] int fd() const { return socket_.get(); }
 
-  /// From now on only read(2), write(2) and poll(2): what the inference filter lets through. A peer
+  /// From now on write(2) instead of sendmsg(2), which no filter of a worker lets through. A peer
   /// that is gone then raises SIGPIPE unless that is ignored; send() waits without regard to a
-  /// deadline; neither direction carries descriptors.
+  /// deadline and carries no descriptor. receive() needs read(2), poll(2) for a deadline, and
+  /// recvmsg(2) only with `accept_fd`.
   void use_plain_io() { plain_io_ = true; }
 
  private:

@@ -1,0 +1,43 @@
+#ifndef SYMBIONT_WORKER_TEXTKIT_TEXTKIT_H_
+#define SYMBIONT_WORKER_TEXTKIT_TEXTKIT_H_
+
+// C interface of the Rust library textkit: chat templates under limits.
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+// Results of textkit_render; src/lib.rs has the same list.
+#define SYMBIONT_TEXTKIT_OK 0
+#define SYMBIONT_TEXTKIT_TEMPLATE_INVALID 1
+#define SYMBIONT_TEXTKIT_RAISED 2
+#define SYMBIONT_TEXTKIT_OUT_OF_FUEL 3
+#define SYMBIONT_TEXTKIT_OUTPUT_TOO_LARGE 4
+#define SYMBIONT_TEXTKIT_CONTEXT_INVALID 5
+#define SYMBIONT_TEXTKIT_PANICKED 6
+
+/// Renders `template_text` (UTF-8, not terminated) with the members of the JSON object `context` as
+/// variables, within `fuel` steps and `max_output` bytes. `*out` is the output, or an error text of
+/// at most 512 bytes; both go to textkit_free(). The first call on a thread seeds its hash tables
+/// from the kernel (getrandom); later calls need no system call but for memory.
+int32_t textkit_render(const uint8_t* template_text,
+                       size_t template_size,
+                       const uint8_t* context,
+                       size_t context_size,
+                       uint64_t fuel,
+                       size_t max_output,
+                       uint8_t** out,
+                       size_t* out_size);
+void textkit_free(uint8_t* data, size_t size);
+
+/// Panics are caught and reported as a status; after this they print nothing either.
+void textkit_silence_panics(void);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif  // SYMBIONT_WORKER_TEXTKIT_TEXTKIT_H_
