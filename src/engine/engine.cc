@@ -1,0 +1,184 @@
+#include "symbiont/engine.h"
+
+#include <span>
+#include <utility>
+
+#include <fmt/core.h>
+
+#include "symbiont/local_gguf_runner.h"
+
+#include "base/result.h"
+#include "engine/runner_cache.h"
+
+namespace symbiont {
+namespace {
+
+std::unexpected<EngineError> failed(EngineError error) {
+  return std::unexpected(std::move(error));
+}
+
+SlmRunner::Outcome execute(SlmRunner& runner,
+                           const EngineRequest& request,
+                           const TokenSink& sink,
+                           const std::stop_token& stop_token) {
+  if (request.messages.empty()) {
+    return runner.execute(request.prompt, request.options, sink, stop_token);
+  }
+  if (!request.prompt.empty()) {
+    return std::unexpected(SlmRunnerError(
+        runner_error::InvalidInput{"prompt", "must be empty when there are messages"}));
+  }
+  return runner.execute_chat(request.messages, request.options, sink, stop_token);
+}
+
+}  // namespace
+
+std::string message(const EngineError& error) {
+  return std::visit([](const auto& e) { return e.message(); }, error);
+}
+
+RunnerFactory make_default_runner_factory(std::shared_ptr<SandboxHost> host) {
+  return [host = std::move(host)](const RunnerRequest& request)
+             -> std::expected<std::shared_ptr<SlmRunner>, SlmRunnerError> {
+    const Model& model = request.model;
+    const auto* file = std::get_if<provider::LocalFile>(&model.provider);
+    if (file == nullptr) {
+      return std::unexpected(SlmRunnerError(runner_error::InitializationFailed{fmt::format(
+          "model '{}': provider {} has no runner", model.id, provider_name(model.provider))}));
+    }
+    LocalGgufOptions options;
+    options.model_id = model.id;
+    options.model_version = model.version;
+    options.agent = model.isolation == Isolation::Shared ? "" : std::string(request.agent);
+    options.isolation = std::string(to_string(model.isolation));
+    if (!model.sha256.empty()) options.sha256 = model.sha256;
+    options.strict = request.strict;
+    options.on_load_progress = request.on_load_progress;
+    options.host = host;
+    return LocalGgufRunner::create(file->file_path, request.profile, model.resource_requirements,
+                                   std::move(options));
+  };
+}
+
+struct Engine::Impl {
+  /// Which profile an execution runs under; a request may name another one only where the
+  /// configuration allows it.
+  [[nodiscard]] std::expected<const SandboxProfile*, ModelCatalogError> choose_profile(
+      const EngineRequest& request) const;
+  [[nodiscard]] std::expected<const SandboxProfile*, ModelCatalogError> check_access(
+      const EngineRequest& request) const;
+  [[nodiscard]] SlmRunner::Outcome run(const EngineRequest& request,
+                                       const SandboxProfile& profile,
+                                       const TokenSink& sink,
+                                       const std::stop_token& stop_token);
+
+  ModelCatalog catalog;
+  std::shared_ptr<Observer> observer;  // may be null
+  std::function<void(float)> on_load_progress;
+  RunnerCache runners;
+};
+
+std::expected<const SandboxProfile*, ModelCatalogError> Engine::Impl::choose_profile(
+    const EngineRequest& request) const {
+  const SandboxProfile* own = catalog.get_sandbox_profile(request.model_id);
+  if (!request.profile.has_value() || *request.profile == own->name) return own;
+  const SandboxProfile* other = catalog.find_sandbox_profile(*request.profile);
+  if (other == nullptr) {
+    return std::unexpected(ModelCatalogError(
+        ModelCatalogError::SandboxProfileNotFound{*request.profile, "request", ""}));
+  }
+  if (!catalog.allows_runtime_overrides()) {
+    return std::unexpected(ModelCatalogError(ModelCatalogError::AccessDenied{
+        request.agent, request.model_id,
+        fmt::format("profile '{}' is not the model's own and allow_runtime_overrides is off",
+                    other->name)}));
+  }
+  return other;
+}
+
+std::expected<const SandboxProfile*, ModelCatalogError> Engine::Impl::check_access(
+    const EngineRequest& request) const {
+  SYMBIONT_TRY_STATUS(catalog.validate_model_access(request.model_id, request.agent));
+  return choose_profile(request);
+}
+
+SlmRunner::Outcome Engine::Impl::run(const EngineRequest& request,
+                                     const SandboxProfile& profile,
+                                     const TokenSink& sink,
+                                     const std::stop_token& stop_token) {
+  const Model& model = *catalog.get_model(request.model_id);
+  const RunnerRequest wanted{.model = model,
+                             .profile = profile,
+                             .agent = request.agent,
+                             .strict = catalog.enforcement() == Enforcement::Strict,
+                             .on_load_progress = on_load_progress};
+  SlmRunner::Outcome outcome;
+  if (auto runner = runners.get(wanted); runner.has_value()) {
+    outcome = execute(**runner, request, sink, stop_token);
+  } else {
+    outcome = std::unexpected(std::move(runner).error());
+  }
+  ExecutionMetadata metadata =
+      outcome.has_value() ? std::move(outcome->metadata) : outcome.error().metadata();
+  metadata.model_id = model.id;
+  metadata.model_version = model.version;
+  metadata.agent = request.agent;
+  metadata.profile = profile.name;
+  metadata.isolation = std::string(to_string(model.isolation));
+  if (outcome.has_value()) {
+    outcome->metadata = std::move(metadata);
+  } else {
+    std::string partial = outcome.error().partial_response();
+    outcome.error().set_context(std::move(partial), std::move(metadata));
+  }
+  return outcome;
+}
+
+Engine::Engine(ModelCatalog catalog, EngineOptions options) {
+  if (options.runner_factory == nullptr) {
+    options.runner_factory = make_default_runner_factory(SandboxHost::create());
+  }
+  impl_.reset(
+      new Impl{.catalog = std::move(catalog),
+               .observer = std::move(options.observer),
+               .on_load_progress = std::move(options.on_load_progress),
+               .runners = RunnerCache(std::move(options.runner_factory), options.max_runners)});
+}
+Engine::Engine(Engine&&) noexcept = default;
+Engine& Engine::operator=(Engine&&) noexcept = default;
+Engine::~Engine() = default;
+
+const ModelCatalog& Engine::catalog() const {
+  return impl_->catalog;
+}
+
+Engine::Outcome Engine::run(const EngineRequest& request,
+                            const TokenSink& sink,
+                            const std::stop_token& stop_token) {
+  Observer* observer = impl_->observer.get();
+  const auto profile = impl_->check_access(request);
+  const AccessRecord record{.agent = request.agent,
+                            .model_id = request.model_id,
+                            .profile = profile.has_value() ? (*profile)->name : std::string_view(),
+                            .denied = profile.has_value() ? nullptr : &profile.error()};
+  const bool recorded = observer == nullptr || observer->on_access(record);
+  if (!profile.has_value()) return failed(profile.error());
+  const bool must_record = (*profile)->security.enable_audit_logging;
+  const auto unrecorded = [] {
+    return failed(SlmRunnerError(runner_error::ExecutionFailed{
+        "the audit record could not be written, and the profile has enable_audit_logging"}));
+  };
+  if (!recorded && must_record) return unrecorded();
+
+  SlmRunner::Outcome outcome = impl_->run(request, **profile, sink, stop_token);
+
+  const SlmRunnerError* error = outcome.has_value() ? nullptr : &outcome.error();
+  const ExecutionMetadata& metadata = error == nullptr ? outcome->metadata : error->metadata();
+  if (observer != nullptr && !observer->on_finished(metadata, error) && must_record) {
+    return unrecorded();
+  }
+  if (outcome.has_value()) return *std::move(outcome);
+  return failed(std::move(outcome).error());
+}
+
+}  // namespace symbiont

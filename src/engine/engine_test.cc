@@ -1,0 +1,142 @@
+#include "symbiont/engine.h"
+
+#include <gtest/gtest.h>
+
+namespace symbiont {
+namespace {
+
+class EchoRunner final : public SlmRunner {
+ public:
+  [[nodiscard]] Outcome execute_chat(std::span<const ChatMessage> messages,
+                                     const ExecutionOptions& /*options*/,
+                                     const TokenSink& /*sink*/,
+                                     std::stop_token /*stop_token*/) override {
+    ExecutionResult result;
+    result.response = messages.back().content;
+    return result;
+  }
+  [[nodiscard]] const SandboxProfile& get_sandbox_profile() const override { return profile_; }
+  [[nodiscard]] const ModelResourceRequirements& get_resource_requirements() const override {
+    return requirements_;
+  }
+  [[nodiscard]] std::expected<void, SlmRunnerError> health_check() override { return {}; }
+  [[nodiscard]] RunnerInfo get_info() const override { return {}; }
+
+ private:
+  SandboxProfile profile_;
+  ModelResourceRequirements requirements_;
+};
+
+class CountingObserver final : public Observer {
+ public:
+  [[nodiscard]] bool on_access(const AccessRecord& record) override {
+    ++(record.denied == nullptr ? granted : denied);
+    return writable;
+  }
+  [[nodiscard]] bool on_finished(const ExecutionMetadata& metadata,
+                                 const SlmRunnerError* /*error*/) override {
+    last = metadata;
+    return writable;
+  }
+  int granted = 0;
+  int denied = 0;
+  bool writable = true;
+  ExecutionMetadata last;
+};
+
+Model make_model(std::string id, Isolation isolation) {
+  Model model;
+  model.id = std::move(id);
+  model.name = model.id;
+  model.provider = provider::LocalFile{"/models/x.gguf"};
+  model.capabilities = {ModelCapability::TextGeneration};
+  model.isolation = isolation;
+  return model;
+}
+
+class EngineTest : public ::testing::Test {
+ protected:
+  EngineTest() {
+    Slm slm;
+    slm.model_allow_lists.global_models = {make_model("own", Isolation::Agent),
+                                           make_model("all", Isolation::Shared),
+                                           make_model("once", Isolation::Request)};
+    slm.model_allow_lists.agent_model_maps = {{"ann", {"own", "all", "once"}},
+                                              {"bob", {"own", "all"}}};
+    auto catalog = ModelCatalog::create(slm);
+    EXPECT_TRUE(catalog.has_value());
+    EngineOptions options;
+    options.observer = observer_;
+    options.max_runners = 2;
+    options.runner_factory = [this](const RunnerRequest&) {
+      ++made_;
+      return std::make_shared<EchoRunner>();
+    };
+    engine_.emplace(*std::move(catalog), std::move(options));
+  }
+  Engine::Outcome run(std::string agent, std::string model) {
+    EngineRequest request;
+    request.agent = std::move(agent);
+    request.model_id = std::move(model);
+    request.prompt = "hello";
+    return engine_->run(request);
+  }
+
+  std::shared_ptr<CountingObserver> observer_ = std::make_shared<CountingObserver>();
+  int made_ = 0;
+  std::optional<Engine> engine_;
+};
+
+TEST_F(EngineTest, RunsAndReports) {
+  const auto outcome = run("ann", "own");
+  ASSERT_TRUE(outcome.has_value()) << message(outcome.error());
+  EXPECT_EQ(outcome->response, "hello");
+  EXPECT_EQ(observer_->granted, 1);
+  EXPECT_EQ(observer_->last.agent, "ann");
+  EXPECT_EQ(observer_->last.model_id, "own");
+  EXPECT_EQ(observer_->last.profile, "secure");
+}
+
+TEST_F(EngineTest, DenialMakesNoRunner) {
+  const auto outcome = run("bob", "once");
+  ASSERT_FALSE(outcome.has_value());
+  EXPECT_TRUE(std::holds_alternative<ModelCatalogError>(outcome.error()));
+  EXPECT_EQ(made_, 0);
+  EXPECT_EQ(observer_->denied, 1);
+}
+
+TEST_F(EngineTest, RunnersFollowTheIsolation) {
+  (void)run("ann", "own");
+  (void)run("ann", "own");
+  EXPECT_EQ(made_, 1);
+  (void)run("bob", "own");
+  EXPECT_EQ(made_, 2);
+  (void)run("ann", "all");  // evicts the oldest idle one
+  (void)run("bob", "all");
+  EXPECT_EQ(made_, 3);
+  (void)run("ann", "once");
+  (void)run("ann", "once");
+  EXPECT_EQ(made_, 5);
+}
+
+TEST_F(EngineTest, AnUnwritableRecordStopsTheExecution) {
+  observer_->writable = false;
+  EXPECT_FALSE(run("ann", "own").has_value());
+  EXPECT_EQ(made_, 0);
+}
+
+TEST_F(EngineTest, ProfileOverrideNeedsPermission) {
+  EngineRequest request;
+  request.agent = "ann";
+  request.model_id = "own";
+  request.prompt = "p";
+  request.profile = "absent";
+  const auto outcome = engine_->run(request);
+  ASSERT_FALSE(outcome.has_value());
+  const auto* error = std::get_if<ModelCatalogError>(&outcome.error());
+  ASSERT_NE(error, nullptr);
+  EXPECT_NE(error->get_if<ModelCatalogError::SandboxProfileNotFound>(), nullptr);
+}
+
+}  // namespace
+}  // namespace symbiont
