@@ -174,9 +174,21 @@ INSTANTIATE_TEST_SUITE_P(
                     Case{"raise_limit"},
                     Case{"affinity"},
                     Case{"dumpable", VerdictKind::Exited}));
-INSTANTIATE_TEST_SUITE_P(Resources,
-                         Attack,
-                         testing::Values(Case{"memory_80", VerdictKind::MemoryLimit}));
+TEST(Confinement, MemoryBeyondTheLimitIsNotToBeHad) {
+  EXPECT_EQ(run_unconfined("memory_80"), 0);
+  const auto launcher = make_launcher();
+  const Held held = start(*launcher, policy_for("memory_80"));
+  ASSERT_EQ(held.wait_locked(), "locked");
+  held.go();
+  const Verdict verdict = held.end();
+  EXPECT_EQ(verdict.limit_bytes, 64U << 20U);
+  if (held.process->controls().at("memory").detail.starts_with("cgroup")) {
+    EXPECT_EQ(verdict.kind, VerdictKind::MemoryLimit);
+  } else {  // RLIMIT_DATA: the allocation fails, and the attack with it
+    EXPECT_EQ(verdict.kind, VerdictKind::Exited);
+    EXPECT_EQ(verdict.exit_code, 1);
+  }
+}
 
 TEST(Confinement, LeavesAnHonestProgramAlone) {
   const auto launcher = make_launcher();
