@@ -1,0 +1,157 @@
+#include "worker/generation.h"
+
+#include <algorithm>
+#include <chrono>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "worker/text_stream.h"
+
+namespace symbiont::worker {
+namespace {
+
+using ipc::fb::FailureKind;
+using ipc::fb::Finish;
+using Clock = std::chrono::steady_clock;
+
+std::uint64_t microseconds_since(Clock::time_point start) {
+  const auto passed = std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - start);
+  return static_cast<std::uint64_t>(passed.count());
+}
+
+Failure overflow(std::size_t needed, std::size_t limit, std::string_view qualifier) {
+  return {.kind = FailureKind::ContextOverflow,
+          .message = fmt::format("the prompt has {}{} tokens; the context holds {}", qualifier,
+                                 needed, limit),
+          .needed = needed,
+          .limit = limit};
+}
+
+bool is_role(std::string_view role) {
+  return std::ranges::all_of(role, [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
+           c == '-';
+  });
+}
+
+/// Fails early: tokenizing megabytes that cannot fit would take long and cannot be interrupted.
+Outcome<void> check_size(const LlamaEngine& engine, const ipc::ExecuteRequest& request) {
+  std::size_t bytes = 0;
+  for (const ipc::ChatMessage& message : request.messages) {
+    if (!is_role(message.role)) {
+      return std::unexpected(
+          Failure{.kind = FailureKind::InvalidRequest,
+                  .message = "a message's role may hold only letters, digits, '_' and '-'"});
+    }
+    bytes += message.content.size();
+  }
+  const std::size_t least = bytes / engine.longest_piece();
+  const std::size_t context = engine.describe().context_tokens;
+  if (least >= context) return std::unexpected(overflow(least, context, "at least "));
+  return {};
+}
+
+bool holds_control_text(const LlamaEngine& engine, const ipc::ExecuteRequest& request) {
+  return std::ranges::any_of(request.messages, [&](const ipc::ChatMessage& message) {
+    return engine.tokenize(message.content, true) != engine.tokenize(message.content, false);
+  });
+}
+
+Outcome<std::vector<TokenId>> tokenize_request(const LlamaEngine& engine,
+                                               const ipc::ExecuteRequest& request) {
+  if (request.raw) return engine.tokenize(request.messages.front().content, true);
+  if (!holds_control_text(engine, request)) {
+    auto text = render_chat(engine.chat_template(), request.messages);
+    if (!text.has_value()) return std::unexpected(std::move(text).error());
+    return engine.tokenize(*text, true);
+  }
+  auto pieces = render_chat_in_pieces(engine.chat_template(), request.messages);
+  if (!pieces.has_value()) return std::unexpected(std::move(pieces).error());
+  std::vector<TokenId> tokens;
+  for (const PromptPiece& piece : *pieces) {
+    const auto part = engine.tokenize(piece.text, piece.from_template);
+    tokens.insert(tokens.end(), part.begin(), part.end());
+  }
+  return tokens;
+}
+
+/// The decode phase. Returns why it ended; counts tokens and shows text as it goes.
+Outcome<Finish> decode_tokens(LlamaEngine& engine,
+                              const GenerationHooks& hooks,
+                              std::size_t budget,
+                              TextStream& text,
+                              std::uint32_t& completed) {
+  const auto interrupt = [&hooks] { return hooks.stopping() != Stopping::No; };
+  const auto early = [&hooks] {
+    return hooks.stopping() == Stopping::Deadline ? Finish::Deadline : Finish::Cancelled;
+  };
+  while (true) {
+    if (interrupt()) return early();
+    const TokenId token = engine.sample();
+    if (engine.is_end(token)) return Finish::Stop;
+    ++completed;
+    if (const std::string shown = text.push(engine.piece(token)); !shown.empty()) hooks.emit(shown);
+    if (text.stopped()) return Finish::Stop;
+    if (completed >= budget) return Finish::Length;
+    const Outcome<bool> decoded = engine.decode(token, interrupt);
+    if (!decoded.has_value()) return std::unexpected(decoded.error());
+    if (!*decoded) return early();
+  }
+}
+
+}  // namespace
+
+Outcome<std::vector<TokenId>> build_prompt(const LlamaEngine& engine,
+                                           const ipc::ExecuteRequest& request) {
+  if (const auto checked = check_size(engine, request); !checked.has_value()) {
+    return std::unexpected(checked.error());
+  }
+  auto tokens = tokenize_request(engine, request);
+  if (!tokens.has_value()) return tokens;
+  TokenId begin = 0;
+  if (engine.begin_token(begin) && (tokens->empty() || tokens->front() != begin)) {
+    tokens->insert(tokens->begin(), begin);
+  }
+  if (tokens->empty()) {
+    return std::unexpected(
+        Failure{.kind = FailureKind::InvalidRequest, .message = "the prompt is empty"});
+  }
+  const std::size_t context = engine.describe().context_tokens;
+  if (tokens->size() >= context) return std::unexpected(overflow(tokens->size(), context, ""));
+  return tokens;
+}
+
+Outcome<ipc::DoneReport> generate(LlamaEngine& engine,
+                                  const ipc::ExecuteRequest& request,
+                                  const GenerationHooks& hooks) {
+  const auto started = Clock::now();
+  const auto prompt = build_prompt(engine, request);
+  if (!prompt.has_value()) return std::unexpected(prompt.error());
+  ipc::DoneReport done{.id = request.id,
+                       .prompt_tokens = static_cast<std::uint32_t>(prompt->size())};
+  bool finished = false;
+  const auto kept =
+      engine.prefill(*prompt, [&hooks] { return hooks.stopping() != Stopping::No; }, finished);
+  if (!kept.has_value()) return std::unexpected(kept.error());
+  done.cached_tokens = *kept;
+  done.prefill_us = microseconds_since(started);
+  if (!finished) {
+    done.finish = hooks.stopping() == Stopping::Deadline ? Finish::Deadline : Finish::Cancelled;
+    return done;
+  }
+
+  const auto decoding = Clock::now();
+  engine.start_sampling(request, *prompt);
+  const std::size_t room = engine.describe().context_tokens - prompt->size();
+  TextStream text(request.stop);
+  const auto finish = decode_tokens(engine, hooks, std::min<std::size_t>(request.max_tokens, room),
+                                    text, done.completion_tokens);
+  if (!finish.has_value()) return std::unexpected(finish.error());
+  if (const std::string rest = text.finish(); !rest.empty()) hooks.emit(rest);
+  done.finish = text.stopped() ? Finish::Stop : *finish;
+  done.decode_us = microseconds_since(decoding);
+  return done;
+}
+
+}  // namespace symbiont::worker
