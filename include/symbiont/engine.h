@@ -63,6 +63,8 @@ struct EngineOptions {
 class Engine {
  public:
   explicit Engine(ModelCatalog catalog, EngineOptions options = {});
+  Engine(const Engine&) = delete;
+  Engine& operator=(const Engine&) = delete;
   Engine(Engine&&) noexcept;
   Engine& operator=(Engine&&) noexcept;
   ~Engine();

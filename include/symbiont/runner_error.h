@@ -76,8 +76,8 @@ class SlmRunnerError {
                               runner_error::ControlUnavailable,
                               runner_error::IoError>;
 
-  SlmRunnerError(Detail detail)
-      : detail_(std::move(detail)) {}  // NOLINT(google-explicit-constructor): a sum type
+  // NOLINTNEXTLINE(google-explicit-constructor): a sum type
+  SlmRunnerError(Detail detail) : detail_(std::move(detail)) {}
 
   [[nodiscard]] const Detail& detail() const { return detail_; }
   /// Shorthand: nullptr when the error is of another kind.

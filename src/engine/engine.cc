@@ -61,6 +61,12 @@ RunnerFactory make_default_runner_factory(std::shared_ptr<SandboxHost> host) {
 }
 
 struct Engine::Impl {
+  Impl(ModelCatalog catalog_in, EngineOptions options)
+      : catalog(std::move(catalog_in)),
+        observer(std::move(options.observer)),
+        on_load_progress(std::move(options.on_load_progress)),
+        runners(std::move(options.runner_factory), options.max_runners) {}
+
   /// Which profile an execution runs under; a request may name another one only where the
   /// configuration allows it.
   [[nodiscard]] std::expected<const SandboxProfile*, ModelCatalogError> choose_profile(
@@ -118,8 +124,7 @@ SlmRunner::Outcome Engine::Impl::run(const EngineRequest& request,
   } else {
     outcome = std::unexpected(std::move(runner).error());
   }
-  ExecutionMetadata metadata =
-      outcome.has_value() ? std::move(outcome->metadata) : outcome.error().metadata();
+  ExecutionMetadata metadata = outcome.has_value() ? outcome->metadata : outcome.error().metadata();
   metadata.model_id = model.id;
   metadata.model_version = model.version;
   metadata.agent = request.agent;
@@ -138,11 +143,7 @@ Engine::Engine(ModelCatalog catalog, EngineOptions options) {
   if (options.runner_factory == nullptr) {
     options.runner_factory = make_default_runner_factory(SandboxHost::create());
   }
-  impl_.reset(
-      new Impl{.catalog = std::move(catalog),
-               .observer = std::move(options.observer),
-               .on_load_progress = std::move(options.on_load_progress),
-               .runners = RunnerCache(std::move(options.runner_factory), options.max_runners)});
+  impl_ = std::make_unique<Impl>(std::move(catalog), std::move(options));
 }
 Engine::Engine(Engine&&) noexcept = default;
 Engine& Engine::operator=(Engine&&) noexcept = default;

@@ -5,10 +5,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <array>
 #include <cerrno>
 #include <cstddef>
-#include <cstring>
 #include <memory>
 #include <string_view>
 #include <utility>
@@ -19,6 +17,7 @@
 
 #include "base/file.h"
 #include "base/result.h"
+#include "gguf/header.h"
 #include "runners/utf8.h"
 
 namespace symbiont {
@@ -56,15 +55,6 @@ std::string to_hex(std::string_view bytes) {
   for (const char byte : bytes)
     hex += fmt::format("{:02x}", static_cast<unsigned char>(byte));
   return hex;
-}
-
-Status check_header(int fd) {
-  std::array<std::byte, 4> magic{};
-  SYMBIONT_TRY_STATUS(read_exactly_at(fd, magic, 0));
-  if (std::memcmp(magic.data(), "GGUF", magic.size()) != 0) {
-    return fail(ErrorCode::DataCorrupt, "it is not a GGUF file (bad magic)");
-  }
-  return {};
 }
 
 struct DigestFree {
@@ -135,7 +125,7 @@ std::expected<ModelFile, SlmRunnerError> ModelFile::open(const std::filesystem::
   if (S_ISDIR(status.st_mode)) return model_invalid(path.string(), "it is a directory");
   if (!S_ISREG(status.st_mode)) return model_invalid(path.string(), "it is not a regular file");
   if (status.st_size == 0) return model_invalid(path.string(), "it is empty");
-  if (const Status header = check_header(file.get()); !header.has_value()) {
+  if (const auto header = gguf::read_header(file.get()); !header.has_value()) {
     if (header.error().sys_errno() != 0) return io_error(header.error().message(), 0);
     return model_invalid(path.string(), header.error().message());
   }

@@ -94,7 +94,7 @@ class WorkerSession {
                                                              const WorkerToken& token);
   [[nodiscard]] std::expected<void, SlmRunnerError> on_done(Running& running,
                                                             const WorkerDone& done);
-  [[nodiscard]] SlmRunnerError on_failed(const WorkerFailed& failed);
+  [[nodiscard]] SlmRunnerError on_failed(const WorkerFailed& report);
   [[nodiscard]] SlmRunnerError broke_protocol(const std::string& what);
   [[nodiscard]] SlmRunnerError died();
   void end(VerdictKind reason);  // kills and takes the verdict
