@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <iterator>
 #include <optional>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -52,7 +53,8 @@ std::vector<Share> shares(const Header& header) {
     ++found->tensors;
     found->bytes += tensor.bytes;
   }
-  std::ranges::stable_sort(result, std::ranges::greater{}, &Share::bytes);
+  std::ranges::sort(result, std::ranges::greater{},
+                    [](const Share& share) { return std::pair(share.bytes, share.type); });
   return result;
 }
 

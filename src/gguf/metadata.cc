@@ -184,8 +184,9 @@ Status check_unique_keys(const std::vector<Metadata>& metadata) {
   sorted.reserve(metadata.size());
   for (const Metadata& entry : metadata)
     sorted.push_back(&entry);
-  std::ranges::stable_sort(sorted, {},
-                           [](const Metadata* entry) { return std::string_view(entry->key); });
+  std::ranges::sort(sorted, {}, [](const Metadata* entry) {
+    return std::pair(std::string_view(entry->key), entry->offset);
+  });
   const auto twin = std::ranges::adjacent_find(
       sorted, {}, [](const Metadata* entry) { return std::string_view(entry->key); });
   if (twin == sorted.end()) return {};

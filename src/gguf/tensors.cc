@@ -1,7 +1,9 @@
 #include <algorithm>
 #include <limits>
+#include <ranges>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -77,8 +79,9 @@ std::string label(const Tensor& tensor) {
 }
 
 Status check_unique_names(std::vector<const Tensor*> sorted) {
-  std::ranges::stable_sort(sorted, {},
-                           [](const Tensor* tensor) { return std::string_view(tensor->name); });
+  std::ranges::sort(sorted, {}, [](const Tensor* tensor) {
+    return std::pair(std::string_view(tensor->name), tensor->header_offset);
+  });
   const auto twin = std::ranges::adjacent_find(
       sorted, {}, [](const Tensor* tensor) { return std::string_view(tensor->name); });
   if (twin == sorted.end()) return {};
@@ -146,10 +149,15 @@ Status check_tensor_places(const Header& header) {
   for (const Tensor& tensor : header.tensors)
     sorted.push_back(&tensor);
   SYMBIONT_TRY_STATUS(check_unique_names(sorted));
-  std::ranges::stable_sort(sorted, {}, &Tensor::offset);
+  std::ranges::sort(sorted, {}, [](const Tensor* tensor) {
+    return std::pair(tensor->offset, tensor->header_offset);
+  });
+  // From the back: of a truncated file the last tensor tells how much is missing in all.
+  for (const Tensor* tensor : sorted | std::views::reverse) {
+    SYMBIONT_TRY_STATUS(check_inside_file(header, *tensor));
+  }
   const Tensor* before = nullptr;
   for (const Tensor* tensor : sorted) {
-    SYMBIONT_TRY_STATUS(check_inside_file(header, *tensor));
     if (before != nullptr && tensor->offset < before->offset + before->bytes) {
       return fail(ErrorCode::DataCorrupt,
                   fmt::format("{}: data offset {} overlaps {}", label(*tensor), tensor->offset,
