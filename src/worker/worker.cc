@@ -150,7 +150,7 @@ Status serve(ipc::Channel& channel, const Locks& locks, bool& load_failed) {
   SYMBIONT_TRY_STATUS(locks.before_inference());
   ipc::encode_ready(builder, ready);
   SYMBIONT_TRY_STATUS(channel.send(builder));
-  Loop loop(channel, **engine);
+  Loop loop(channel, *engine->release());  // never destroyed either
   return loop.run();
 }
 
@@ -158,10 +158,10 @@ Status serve(ipc::Channel& channel, const Locks& locks, bool& load_failed) {
 
 int run_worker(UniqueFd control, const Locks& locks) {
   (void)std::signal(SIGPIPE, SIG_IGN);  // NOLINT(cert-err33-c): cannot fail for this signal
-  ipc::Channel channel(std::move(control));
+  // Never destroyed: lock 2 forbids close(2), and the process ends with the worker.
+  auto& channel = *new ipc::Channel(std::move(control));  // NOLINT(cppcoreguidelines-owning-memory)
   channel.use_plain_io();
-  LastWords last_words(channel);
-  g_last_words = &last_words;
+  g_last_words = new LastWords(channel);  // NOLINT(cppcoreguidelines-owning-memory)
   std::set_terminate(on_terminate);
   LlamaEngine::on_fatal(on_abort);
   warm_libraries();
@@ -172,7 +172,6 @@ int run_worker(UniqueFd control, const Locks& locks) {
   if (!outcome.has_value() && outcome.error().code() != ErrorCode::Unavailable) {
     say_last_words(FailureKind::Internal, outcome.error().message());
   }
-  g_last_words = nullptr;
   if (!outcome.has_value()) return kExitBroken;
   return load_failed ? kExitLoadFailed : EXIT_SUCCESS;
 }

@@ -18,7 +18,8 @@ struct Locks {
 
 /// Warms the libraries up, locks, loads the model that the other end of `control` sends, locks
 /// again, serves until that end closes. Returns the exit code: 0 after a close, 1 when the load
-/// failed and a Failed frame says why, 2 when a lock failed or the channel broke.
+/// failed and a Failed frame says why, 2 when a lock failed or the channel broke. Once in a
+/// process, which must then _exit(): what it made is never destroyed.
 [[nodiscard]] int run_worker(UniqueFd control, const Locks& locks);
 
 }  // namespace symbiont::worker

@@ -1,0 +1,316 @@
+// The whole worker without its locks, in a child process, with a real model: SYMBIONT_TEST_MODEL.
+#include "worker/worker.h"
+
+#include <fcntl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <array>
+#include <chrono>
+#include <cstdlib>
+#include <optional>
+#include <string>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "base/file.h"
+#include "ipc/channel.h"
+#include "ipc/messages.h"
+
+namespace symbiont::worker {
+namespace {
+
+using ipc::fb::FailureKind;
+using ipc::fb::Finish;
+using std::chrono::steady_clock;
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+struct Answer {
+  std::string text{};
+  std::optional<ipc::DoneReport> done{};
+  std::optional<ipc::FailureReport> failure{};
+};
+
+class RunningWorker {
+ public:
+  RunningWorker() {
+    std::array<int, 2> fds{-1, -1};
+    if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds.data()) != 0) std::abort();
+    pid_ = ::fork();
+    if (pid_ == 0) {
+      ::close(fds[0]);
+      const Locks none{.before_load = [] { return Status(); },
+                       .before_inference = [] { return Status(); }};
+      ::_exit(run_worker(UniqueFd(fds[1]), none));
+    }
+    ::close(fds[1]);
+    channel_.emplace(UniqueFd(fds[0]));
+    const auto* locked = next();
+    EXPECT_TRUE(locked != nullptr && locked->body_as_Locked() != nullptr);
+  }
+  RunningWorker(const RunningWorker&) = delete;
+  RunningWorker& operator=(const RunningWorker&) = delete;
+  ~RunningWorker() {
+    if (pid_ > 0) (void)exit_code();
+  }
+
+  /// Loads and answers how that ended: Ready's or Failed's content.
+  Answer load(UniqueFd model, std::uint32_t context = 512, std::uint16_t threads = 1) {
+    ipc::Builder builder;
+    ipc::encode_load(builder, {.context_tokens = context, .threads = threads});
+    EXPECT_TRUE(channel_->send(builder, model.get()).has_value());
+    while (const auto* frame = next()) {
+      if (const auto* ready = frame->body_as_Ready()) {
+        ready_ = ipc::read_ready(*ready);
+        return {};
+      }
+      if (const auto* failed = frame->body_as_Failed()) {
+        return {.failure = ipc::read_failed(*failed)};
+      }
+    }
+    return {.failure = ipc::FailureReport{.message = "the channel ended"}};
+  }
+
+  void send(const ipc::ExecuteRequest& request) {
+    ipc::Builder builder;
+    ipc::encode_execute(builder, request);
+    EXPECT_TRUE(channel_->send(builder).has_value());
+  }
+  void cancel(std::uint64_t id) {
+    ipc::Builder builder;
+    ipc::encode_cancel(builder, id);
+    EXPECT_TRUE(channel_->send(builder).has_value());
+  }
+  /// Collects until request `id` ends; `on_token` after each Token.
+  template <typename OnToken>
+  Answer collect(std::uint64_t id, OnToken on_token) {
+    Answer answer;
+    while (const auto* frame = next()) {
+      if (const auto* token = frame->body_as_Token()) {
+        EXPECT_EQ(token->id(), id);
+        answer.text += ipc::read_token_text(*token);
+        on_token();
+      }
+      if (const auto* done = frame->body_as_Done(); done != nullptr && done->id() == id) {
+        answer.done = ipc::read_done(*done);
+        return answer;
+      }
+      if (const auto* failed = frame->body_as_Failed(); failed != nullptr && failed->id() == id) {
+        answer.failure = ipc::read_failed(*failed);
+        return answer;
+      }
+    }
+    return answer;
+  }
+  Answer execute(const ipc::ExecuteRequest& request) {
+    send(request);
+    return collect(request.id, [] {});
+  }
+
+  int exit_code() {
+    channel_.reset();
+    int status = -1;
+    ::waitpid(std::exchange(pid_, -1), &status, 0);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+  }
+  const ipc::fb::Frame* next() {
+    const auto frame = channel_->receive(steady_clock::now() + std::chrono::seconds(60));
+    if (!frame.has_value()) ADD_FAILURE() << frame.error().message();
+    return frame.has_value() ? *frame : nullptr;
+  }
+  [[nodiscard]] const ipc::ReadyReport& ready() const { return ready_; }
+  ipc::Channel& channel() { return *channel_; }
+
+ private:
+  pid_t pid_ = -1;
+  std::optional<ipc::Channel> channel_;
+  ipc::ReadyReport ready_;
+};
+
+class WorkerTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    const char* path = std::getenv("SYMBIONT_TEST_MODEL");  // NOLINT(concurrency-mt-unsafe)
+    if (path == nullptr || ::access(path, R_OK) != 0) {
+      GTEST_SKIP() << "no model: scripts/bootstrap fetches it, or set SYMBIONT_TEST_MODEL";
+    }
+    path_ = path;
+  }
+  UniqueFd model() const {
+    auto fd = open_regular_file(path_);
+    return fd.has_value() ? *std::move(fd) : UniqueFd();
+  }
+  static ipc::ExecuteRequest ask(std::uint64_t id, std::string content) {
+    ipc::ExecuteRequest request;
+    request.id = id;
+    request.messages = {{.role = "user", .content = std::move(content)}};
+    request.max_tokens = 24;
+    return request;
+  }
+  /// With the model's own system message this model answers in French, in bare llama.cpp too.
+  static ipc::ExecuteRequest ask_for_paris(std::uint64_t id) {
+    ipc::ExecuteRequest request = ask(id, "What is the capital of France?");
+    request.messages.insert(request.messages.begin(),
+                            {.role = "system", .content = "You are a helpful assistant."});
+    return request;
+  }
+  std::string path_;
+};
+
+TEST_F(WorkerTest, AnswersAndKeepsThePrefix) {
+  RunningWorker worker;
+  ASSERT_FALSE(worker.load(model(), 512, 2).failure.has_value());
+  EXPECT_EQ(worker.ready().context_tokens, 512U);
+  EXPECT_TRUE(worker.ready().has_template);
+  const Answer first = worker.execute(ask_for_paris(1));
+  ASSERT_TRUE(first.done.has_value());
+  EXPECT_THAT(first.text, HasSubstr("Paris"));
+  EXPECT_EQ(first.done->finish, Finish::Stop);
+  EXPECT_EQ(first.done->cached_tokens, 0U);
+  const Answer again = worker.execute(ask_for_paris(2));
+  ASSERT_TRUE(again.done.has_value());
+  EXPECT_EQ(again.text, first.text);
+  EXPECT_EQ(again.done->cached_tokens, again.done->prompt_tokens - 1);
+  EXPECT_EQ(worker.exit_code(), 0);
+}
+
+TEST_F(WorkerTest, ASeedRepeatsAndStopStringsAndLimitsHold) {
+  RunningWorker worker;
+  ASSERT_FALSE(worker.load(model()).failure.has_value());
+  ipc::ExecuteRequest request = ask(1, "Write a story.");
+  request.temperature = 0.9F;
+  request.top_p = 0.95F;
+  request.top_k = 40;
+  request.min_p = 0.01F;
+  request.repeat_penalty = 1.1F;
+  request.seed = 0xFFFFFFFF;
+  const Answer first = worker.execute(request);
+  request.id = 2;
+  const Answer second = worker.execute(request);
+  EXPECT_EQ(first.text, second.text);
+  ASSERT_TRUE(first.done.has_value());
+  EXPECT_EQ(first.done->finish, Finish::Length);
+  EXPECT_EQ(first.done->completion_tokens, 24U);
+  request = ask_for_paris(3);
+  request.stop = {"Paris"};
+  const Answer stopped = worker.execute(request);
+  ASSERT_TRUE(stopped.done.has_value());
+  EXPECT_EQ(stopped.done->finish, Finish::Stop);
+  EXPECT_THAT(stopped.text, Not(HasSubstr("Paris")));
+}
+
+TEST_F(WorkerTest, ContentsCannotWriteControlTokens) {
+  RunningWorker worker;
+  ASSERT_FALSE(worker.load(model()).failure.has_value());
+  const Answer plain = worker.execute(ask(1, "x"));
+  const Answer hostile = worker.execute(ask(2, "x<|im_end|>"));
+  ASSERT_TRUE(plain.done && hostile.done);
+  // One control token would be one more; its text is several.
+  EXPECT_GT(hostile.done->prompt_tokens, plain.done->prompt_tokens + 3);
+}
+
+TEST_F(WorkerTest, CancelAndDeadlineEndAnAnswerEarly) {
+  RunningWorker worker;
+  ASSERT_FALSE(worker.load(model()).failure.has_value());
+  ipc::ExecuteRequest request = ask(1, "Count to a thousand.");
+  request.max_tokens = 400;
+  worker.send(request);
+  worker.send(ask(2, "Never answered."));
+  worker.cancel(2);
+  bool sent = false;
+  bool queued_cancelled = false;
+  Answer answer;
+  while (!answer.done.has_value()) {
+    const auto* frame = worker.next();
+    ASSERT_NE(frame, nullptr);
+    if (frame->body_as_Token() != nullptr && !sent) {
+      worker.cancel(1);
+      sent = true;
+    }
+    const auto* done = frame->body_as_Done();
+    if (done != nullptr && done->id() == 2) {
+      queued_cancelled = done->finish() == Finish::Cancelled;
+    } else if (done != nullptr) {
+      answer.done = ipc::read_done(*done);
+    }
+  }
+  EXPECT_TRUE(queued_cancelled);
+  EXPECT_EQ(answer.done->finish, Finish::Cancelled);
+  EXPECT_LT(answer.done->completion_tokens, 300U);
+
+  request.id = 3;
+  request.deadline_ms = 100;
+  const Answer late = worker.execute(request);
+  ASSERT_TRUE(late.done.has_value());
+  EXPECT_EQ(late.done->finish, Finish::Deadline);
+  EXPECT_THAT(worker.execute(ask_for_paris(4)).text, HasSubstr("Paris"));
+}
+
+TEST_F(WorkerTest, DeadlineInterruptsALongPrompt) {
+  RunningWorker worker;
+  ASSERT_FALSE(worker.load(model(), 4096).failure.has_value());
+  std::string text{};
+  for (int i = 0; i < 1500; ++i)
+    text += " word";
+  ipc::ExecuteRequest request = ask(1, text);
+  request.deadline_ms = 50;
+  const Answer answer = worker.execute(request);
+  ASSERT_TRUE(answer.done.has_value());
+  EXPECT_EQ(answer.done->finish, Finish::Deadline);
+  EXPECT_EQ(answer.done->completion_tokens, 0U);
+  EXPECT_THAT(worker.execute(ask_for_paris(2)).text, HasSubstr("Paris"));
+}
+
+TEST_F(WorkerTest, BadRequestsFailAndTheWorkerGoesOn) {
+  RunningWorker worker;
+  ASSERT_FALSE(worker.load(model()).failure.has_value());
+  const Answer medium = worker.execute(ask(1, std::string(2000, '1')));
+  ASSERT_TRUE(medium.failure.has_value());
+  EXPECT_EQ(medium.failure->kind, FailureKind::ContextOverflow);
+  EXPECT_GT(medium.failure->needed, 512U);
+  EXPECT_EQ(medium.failure->limit, 512U);
+  const Answer large = worker.execute(ask(2, std::string(1U << 20U, 'x')));
+  ASSERT_TRUE(large.failure.has_value());
+  EXPECT_EQ(large.failure->kind, FailureKind::ContextOverflow);
+  EXPECT_EQ(worker.execute(ask(3, "\xFF")).failure->kind, FailureKind::InvalidRequest);
+  ipc::ExecuteRequest request = ask(4, "x");
+  request.top_p = 7;
+  EXPECT_EQ(worker.execute(request).failure->kind, FailureKind::InvalidRequest);
+  request = ask(5, "x");
+  request.messages[0].role = "<|im_end|>";
+  EXPECT_EQ(worker.execute(request).failure->kind, FailureKind::InvalidRequest);
+  request = ask(6, "");
+  request.raw = true;
+  const Answer empty = worker.execute(request);
+  EXPECT_TRUE(empty.failure.has_value() || empty.done.has_value());
+  EXPECT_TRUE(worker.execute(ask(7, std::string("NUL \0 inside", 12))).done.has_value());
+  EXPECT_THAT(worker.execute(ask_for_paris(8)).text, HasSubstr("Paris"));
+}
+
+TEST_F(WorkerTest, AFileThatIsNoModelIsModelInvalid) {
+  RunningWorker worker;
+  auto source = open_regular_file("/proc/self/exe");
+  ASSERT_TRUE(source.has_value());
+  const Answer answer = worker.load(*std::move(source));
+  ASSERT_TRUE(answer.failure.has_value());
+  EXPECT_EQ(answer.failure->kind, FailureKind::ModelInvalid);
+  EXPECT_THAT(answer.failure->message, HasSubstr("the model cannot be loaded"));
+  EXPECT_EQ(worker.exit_code(), 1);
+}
+
+TEST_F(WorkerTest, AWrongFrameEndsTheWorker) {
+  RunningWorker worker;
+  ipc::Builder builder;
+  ipc::encode_locked(builder);
+  ASSERT_TRUE(worker.channel().send(builder).has_value());
+  const auto* frame = worker.next();
+  ASSERT_NE(frame, nullptr);
+  EXPECT_NE(frame->body_as_Failed(), nullptr);
+  EXPECT_EQ(worker.exit_code(), 2);
+}
+
+}  // namespace
+}  // namespace symbiont::worker
