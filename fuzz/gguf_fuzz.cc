@@ -18,8 +18,7 @@ void require(bool condition) {
   if (!condition) std::abort();
 }
 
-/// Printable by its own rules: escape() of an escaped line changes nothing but backslashes and line
-/// ends.
+/// Valid UTF-8 without control characters other than line ends.
 void require_harmless(std::string_view text) {
   require(symbiont::gguf::is_valid_utf8(text));
   for (const char c : text)
@@ -28,6 +27,7 @@ void require_harmless(std::string_view text) {
 
 }  // namespace
 
+// NOLINTNEXTLINE(readability-identifier-naming): libFuzzer looks for this name
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const auto bytes = std::as_bytes(std::span(data, size));
   const auto header = symbiont::gguf::parse_header(bytes);

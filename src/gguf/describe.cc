@@ -122,7 +122,7 @@ std::string table(const std::vector<std::vector<std::string>>& rows) {
   std::string out;
   for (const auto& row : rows) {
     for (std::size_t i = 0; i < row.size(); ++i) {
-      out += (i == 0 ? "  " : "  ") + row[i];
+      out += "  " + row[i];
       const std::size_t width = width_of(row[i]);
       if (i + 1 < row.size() && width < widths[i]) out.append(widths[i] - width, ' ');
     }
@@ -131,7 +131,7 @@ std::string table(const std::vector<std::vector<std::string>>& rows) {
   return out;
 }
 
-std::string or_dash(std::string text) {
+std::string or_dash(const std::string& text) {
   return text.empty() ? "-" : text;
 }
 

@@ -7,8 +7,8 @@
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
-#include "../../tests/support/gguf_builder.h"
 #include "gguf/escape.h"
+#include "tests/support/gguf_builder.h"
 
 namespace symbiont::gguf {
 namespace {

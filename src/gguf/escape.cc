@@ -39,6 +39,33 @@ bool is_safe_to_print(std::uint32_t value) {
   return value < 0xE0000 || value > 0xE0FFF;             // tags
 }
 
+/// One character of `point`, or the byte that starts none.
+void append_escaped(std::string& out, std::string_view character, CodePoint point) {
+  switch (character.front()) {
+    case '\n':
+      out += "\\n";
+      return;
+    case '\r':
+      out += "\\r";
+      return;
+    case '\t':
+      out += "\\t";
+      return;
+    case '\\':
+      out += "\\\\";
+      return;
+    default:
+      break;
+  }
+  if (point.bytes != 0 && is_safe_to_print(point.value)) {
+    out += character;
+    return;
+  }
+  for (const char c : character) {
+    fmt::format_to(std::back_inserter(out), "\\x{:02x}", static_cast<std::uint8_t>(c));
+  }
+}
+
 }  // namespace
 
 std::string escape(std::string_view text, std::size_t max_bytes) {
@@ -47,28 +74,7 @@ std::string escape(std::string_view text, std::size_t max_bytes) {
     const CodePoint point = decode(text.substr(i));
     const std::size_t bytes = point.bytes == 0 ? 1 : point.bytes;
     if (i + bytes > max_bytes) return out + "...";
-    switch (text[i]) {
-      case '\n':
-        out += "\\n";
-        break;
-      case '\r':
-        out += "\\r";
-        break;
-      case '\t':
-        out += "\\t";
-        break;
-      case '\\':
-        out += "\\\\";
-        break;
-      default:
-        if (point.bytes != 0 && is_safe_to_print(point.value)) {
-          out += text.substr(i, bytes);
-        } else {
-          for (const char c : text.substr(i, bytes)) {
-            fmt::format_to(std::back_inserter(out), "\\x{:02x}", static_cast<std::uint8_t>(c));
-          }
-        }
-    }
+    append_escaped(out, text.substr(i, bytes), point);
     i += bytes;
   }
   return out;

@@ -9,9 +9,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "../../tests/support/gguf_builder.h"
 #include "base/file.h"
 #include "base/unique_fd.h"
+#include "tests/support/gguf_builder.h"
 
 namespace symbiont::gguf {
 namespace {

@@ -15,6 +15,7 @@
 namespace symbiont::testing {
 
 /// Numbers of enum gguf_type.
+// NOLINTNEXTLINE(performance-enum-size): as wide as it is in the file
 enum class GgufType : std::uint32_t {
   Uint8 = 0,
   Int8 = 1,
@@ -126,6 +127,7 @@ struct HostileVariant {
 };
 
 /// GoogleTest prints the name in place of the bytes.
+// NOLINTNEXTLINE(readability-identifier-naming): GoogleTest looks for this name
 inline void PrintTo(const HostileVariant& variant, std::ostream* out) {
   *out << variant.name;
 }

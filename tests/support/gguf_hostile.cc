@@ -14,7 +14,7 @@ constexpr std::uint64_t kHuge = std::uint64_t{1} << 62U;
 
 /// Adds small_file() changed by `change`.
 template <typename Change>
-void add_rejected(Variants& out, std::string name, std::string field, Change change) {
+void add_rejected(Variants& out, std::string name, std::string field, const Change& change) {
   GgufFile file = small_file();
   change(file);
   out.push_back({.name = std::move(name),
@@ -25,7 +25,7 @@ void add_rejected(Variants& out, std::string name, std::string field, Change cha
 
 /// Adds the tiny model changed by `change`.
 template <typename Change>
-void add_model(Variants& out, std::string name, Expected expected, Change change) {
+void add_model(Variants& out, std::string name, Expected expected, const Change& change) {
   GgufFile file = tiny_model_file(1);
   change(file);
   out.push_back(
@@ -118,7 +118,7 @@ void add_arrays(Variants& out) {
 }
 
 void add_tensors(Variants& out) {
-  const auto add = [&](std::string name, std::string field, auto change) {
+  const auto add = [&](std::string name, std::string field, const auto& change) {
     add_rejected(out, std::move(name), std::move(field),
                  [&](GgufFile& f) { change(f.tensors.front()); });
   };
@@ -180,7 +180,7 @@ void add_templates(Variants& out) {
 
 void add_inconsistent(Variants& out) {
   const auto set_array = [](std::string_view key, GgufType type, std::uint64_t count,
-                            std::string elements) {
+                            const std::string& elements) {
     return [=](GgufFile& f) { f.set(key, GgufType::Array, gguf_array(type, count, elements)); };
   };
   add_model(out, "architecture-unknown", Expected::EngineRejects,

@@ -45,10 +45,10 @@ int list_hostile() {
   return 0;
 }
 
-int write(const std::string& path, std::string_view bytes) {
+int write_file(const std::string& path, std::string_view bytes) {
   std::ofstream out(path, std::ios::binary | std::ios::trunc);
   out.write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
-  out.close();
+  out.flush();
   if (out) return 0;
   std::cerr << "make_tiny_gguf: cannot write '" << path << "'\n";
   return 1;
@@ -56,7 +56,7 @@ int write(const std::string& path, std::string_view bytes) {
 
 int write_hostile(const std::string& path, std::string_view name) {
   for (const auto& variant : symbiont::testing::hostile_variants()) {
-    if (variant.name == name) return write(path, variant.bytes);
+    if (variant.name == name) return write_file(path, variant.bytes);
   }
   std::cerr << "make_tiny_gguf: no hostile file '" << name << "', see --list-hostile\n";
   return 1;
@@ -78,5 +78,5 @@ int main(int argc, char** argv) {
     if (error != std::errc() || end != value.data() + value.size()) return usage();
   }
   if (path.starts_with('-')) return usage();
-  return write(path, symbiont::testing::tiny_model(seed));
+  return write_file(path, symbiont::testing::tiny_model(seed));
 }
