@@ -47,8 +47,8 @@ int list_hostile() {
 
 int write_file(const std::string& path, std::string_view bytes) {
   std::ofstream out(path, std::ios::binary | std::ios::trunc);
-  out.write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
-  out.flush();
+  (void)out.write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
+  (void)out.flush();
   if (out) return 0;
   std::cerr << "make_tiny_gguf: cannot write '" << path << "'\n";
   return 1;
