@@ -7,6 +7,7 @@
 
 #include "symbiont/local_gguf_runner.h"
 
+#include "access/grant.h"
 #include "base/result.h"
 #include "engine/runner_cache.h"
 
@@ -69,12 +70,8 @@ struct Engine::Impl {
 
   /// Which profile an execution runs under; a request may name another one only where the
   /// configuration allows it.
-  [[nodiscard]] std::expected<const SandboxProfile*, ModelCatalogError> choose_profile(
-      const EngineRequest& request) const;
-  [[nodiscard]] std::expected<const SandboxProfile*, ModelCatalogError> check_access(
-      const EngineRequest& request) const;
   [[nodiscard]] SlmRunner::Outcome run(const EngineRequest& request,
-                                       const SandboxProfile& profile,
+                                       const access::Grant& grant,
                                        const TokenSink& sink,
                                        const std::stop_token& stop_token);
 
@@ -84,35 +81,12 @@ struct Engine::Impl {
   RunnerCache runners;
 };
 
-std::expected<const SandboxProfile*, ModelCatalogError> Engine::Impl::choose_profile(
-    const EngineRequest& request) const {
-  const SandboxProfile* own = catalog.get_sandbox_profile(request.model_id);
-  if (!request.profile.has_value() || *request.profile == own->name) return own;
-  const SandboxProfile* other = catalog.find_sandbox_profile(*request.profile);
-  if (other == nullptr) {
-    return std::unexpected(ModelCatalogError(
-        ModelCatalogError::SandboxProfileNotFound{*request.profile, "request", ""}));
-  }
-  if (!catalog.allows_runtime_overrides()) {
-    return std::unexpected(ModelCatalogError(ModelCatalogError::AccessDenied{
-        request.agent, request.model_id,
-        fmt::format("profile '{}' is not the model's own and allow_runtime_overrides is off",
-                    other->name)}));
-  }
-  return other;
-}
-
-std::expected<const SandboxProfile*, ModelCatalogError> Engine::Impl::check_access(
-    const EngineRequest& request) const {
-  SYMBIONT_TRY_STATUS(catalog.validate_model_access(request.model_id, request.agent));
-  return choose_profile(request);
-}
-
 SlmRunner::Outcome Engine::Impl::run(const EngineRequest& request,
-                                     const SandboxProfile& profile,
+                                     const access::Grant& grant,
                                      const TokenSink& sink,
                                      const std::stop_token& stop_token) {
-  const Model& model = *catalog.get_model(request.model_id);
+  const Model& model = grant.model();
+  const SandboxProfile& profile = grant.profile();
   const RunnerRequest wanted{.model = model,
                              .profile = profile,
                              .agent = request.agent,
@@ -157,21 +131,23 @@ Engine::Outcome Engine::run(const EngineRequest& request,
                             const TokenSink& sink,
                             const std::stop_token& stop_token) {
   Observer* observer = impl_->observer.get();
-  const auto profile = impl_->check_access(request);
-  const AccessRecord record{.agent = request.agent,
-                            .model_id = request.model_id,
-                            .profile = profile.has_value() ? (*profile)->name : std::string_view(),
-                            .denied = profile.has_value() ? nullptr : &profile.error()};
+  const auto grant =
+      access::check(impl_->catalog, request.agent, request.model_id, request.profile);
+  const AccessRecord record{
+      .agent = request.agent,
+      .model_id = request.model_id,
+      .profile = grant.has_value() ? std::string_view(grant->profile().name) : std::string_view(),
+      .denied = grant.has_value() ? nullptr : &grant.error()};
   const bool recorded = observer == nullptr || observer->on_access(record);
-  if (!profile.has_value()) return failed(profile.error());
-  const bool must_record = (*profile)->security.enable_audit_logging;
+  if (!grant.has_value()) return failed(grant.error());
+  const bool must_record = grant->profile().security.enable_audit_logging;
   const auto unrecorded = [] {
     return failed(SlmRunnerError(runner_error::ExecutionFailed{
         "the audit record could not be written, and the profile has enable_audit_logging"}));
   };
   if (!recorded && must_record) return unrecorded();
 
-  SlmRunner::Outcome outcome = impl_->run(request, **profile, sink, stop_token);
+  SlmRunner::Outcome outcome = impl_->run(request, *grant, sink, stop_token);
 
   const SlmRunnerError* error = outcome.has_value() ? nullptr : &outcome.error();
   const ExecutionMetadata& metadata = error == nullptr ? outcome->metadata : error->metadata();
