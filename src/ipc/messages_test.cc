@@ -130,7 +130,8 @@ TEST(Decode, RefusesEveryTruncation) {
   const auto whole = bytes_of(builder);
   for (std::size_t size = 0; size < whole.size(); ++size) {
     // A copy of its own, so that a sanitizer sees a read past the end.
-    const std::vector<std::byte> part(whole.begin(), whole.begin() + std::ptrdiff_t(size));
+    const std::vector<std::byte> part(whole.begin(),
+                                      whole.begin() + static_cast<std::ptrdiff_t>(size));
     const auto frame = decode(part);
     if (!frame.has_value()) continue;
     const auto* execute = frame.value()->body_as_Execute();  // cut in trailing padding only

@@ -118,6 +118,7 @@ std::optional<std::pair<std::size_t, std::size_t>> read_placeholder(std::string_
 std::vector<PromptPiece> without_template(const std::vector<ipc::ChatMessage>& messages) {
   if (messages.size() == 1) return {{.text = messages.front().content}};
   std::vector<PromptPiece> pieces;
+  pieces.reserve(messages.size() + 1);
   for (const ipc::ChatMessage& message : messages) {
     pieces.push_back({.text = fmt::format("{}: {}\n", message.role, message.content)});
   }

@@ -81,17 +81,34 @@ ErrorLog& error_log() {
   return log;
 }
 
-void (*g_fatal_report)(const char*) = nullptr;  // NOLINT: llama.cpp's callback takes no context
+void (*g_fatal_report)(const Failure&) = nullptr;  // NOLINT: llama.cpp's callback takes no context
+bool g_loaded = false;                             // NOLINT: as above
+
+bool is_about_memory(std::string_view reason) {
+  constexpr std::array<std::string_view, 7> kSigns = {
+      "failed to allocate", "unable to allocate",     "insufficient memory", "bad_alloc",
+      "not enough memory",  "Cannot allocate memory", "mem_buffer != NULL"};
+  return std::ranges::any_of(kSigns, [&](std::string_view sign) { return reason.contains(sign); });
+}
 
 /// What went wrong, from llama.cpp's own words: it returns only null.
 Failure failure_from_log(FailureKind kind, std::string_view what) {
   const std::string reason = error_log().text();
-  for (const std::string_view sign : {"failed to allocate", "unable to allocate", "bad_alloc",
-                                      "not enough memory", "Cannot allocate memory"}) {
-    if (reason.contains(sign)) kind = FailureKind::OutOfMemory;
-  }
-  return {.kind = kind,
+  return {.kind = is_about_memory(reason) ? FailureKind::OutOfMemory : kind,
           .message = reason.empty() ? std::string(what) : fmt::format("{}: {}", what, reason)};
+}
+
+/// llama.cpp is about to abort the process: "DIRECTORY/file.c:LINE: words".
+void report_abort(const char* words) {
+  if (g_fatal_report == nullptr) return;
+  std::string_view reason = words == nullptr ? "no reason given" : words;
+  const std::size_t place_end = std::min(reason.find(": "), reason.size());
+  const std::size_t slash = reason.substr(0, place_end).rfind('/');
+  if (slash != std::string_view::npos) reason.remove_prefix(slash + 1);
+  const FailureKind kind = g_loaded ? FailureKind::Internal : FailureKind::ModelInvalid;
+  const bool memory = is_about_memory(reason) || is_about_memory(error_log().text());
+  g_fatal_report({.kind = memory ? FailureKind::OutOfMemory : kind,
+                  .message = fmt::format("the engine gave up: {}", reason)});
 }
 
 bool report_progress(float fraction, void* context) {
@@ -110,7 +127,7 @@ Outcome<ModelPtr> load_model(std::FILE* file,
     if (map && !use_mmap) continue;
     params.load_mode = map ? LLAMA_LOAD_MODE_MMAP : LLAMA_LOAD_MODE_NONE;
     error_log().clear();
-    std::rewind(file);
+    if (std::fseek(file, 0, SEEK_SET) != 0) break;
     ModelPtr model(llama_model_load_from_file_ptr(file, params));
     if (model) return model;
     if (map && !error_log().text().contains("cannot mmap")) break;
@@ -174,11 +191,10 @@ class Engine final : public LlamaEngine {
 };
 
 Outcome<void> Engine::make_context(const ipc::LoadRequest& load) {
-  const auto trained =
-      static_cast<std::uint32_t>(std::max(llama_model_n_ctx_train(model_.get()), 1));
+  const std::int32_t trained = llama_model_n_ctx_train(model_.get());  // negative: absurd
   const std::uint32_t wanted = load.context_tokens == 0 ? kDefaultContext : load.context_tokens;
   llama_context_params params = llama_context_default_params();
-  params.n_ctx = std::min(wanted, trained);
+  params.n_ctx = trained > 0 ? std::min(wanted, static_cast<std::uint32_t>(trained)) : wanted;
   params.n_batch = kPrefillChunk;
   params.n_ubatch = kPrefillChunk;
   params.n_seq_max = 1;
@@ -241,6 +257,7 @@ Outcome<void> Engine::warm_up() {
   (void)piece(token);
   (void)tokenize("Warm \xC3\xA4\xE2\x82\xAC 12 up.\n", true);
   forget_after(0);
+  g_loaded = true;
   return {};
 }
 
@@ -365,11 +382,9 @@ void LlamaEngine::start_library() {
   llama_backend_init();
 }
 
-void LlamaEngine::on_fatal(void (*report)(const char* reason)) {
+void LlamaEngine::on_fatal(void (*report)(const Failure& failure)) {
   g_fatal_report = report;
-  ggml_set_abort_callback([](const char* reason) {
-    if (g_fatal_report != nullptr) g_fatal_report(reason);
-  });
+  ggml_set_abort_callback(report_abort);
 }
 
 Outcome<std::unique_ptr<LlamaEngine>> LlamaEngine::load(

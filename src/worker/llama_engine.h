@@ -29,7 +29,7 @@ class LlamaEngine {
   /// messages.
   static void start_library();
   /// Calls `report` with the reason before llama.cpp aborts the process (a failed assertion).
-  static void on_fatal(void (*report)(const char* reason));
+  static void on_fatal(void (*report)(const Failure& failure));
 
   /// Loads the model from `model` (read from offset 0; closed when this returns) and makes a
   /// context. Maps the file when it can be mapped and `load.use_mmap`.

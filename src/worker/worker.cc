@@ -51,8 +51,8 @@ void say_last_words(FailureKind kind, std::string_view reason) noexcept {
   }
 }
 
-void on_abort(const char* reason) {
-  say_last_words(FailureKind::Internal, reason);
+void on_abort(const Failure& failure) {
+  say_last_words(failure.kind, failure.message);
 }
 
 [[noreturn]] void on_terminate() {
@@ -90,7 +90,7 @@ void warm_libraries() {
 
 /// After this malloc never calls mremap(2), which lock 2 forbids.
 void settle_allocator() {
-  ::mallopt(M_MMAP_MAX, 0);
+  ::mallopt(M_MMAP_MAX, 0);  // NOLINT(concurrency-mt-unsafe): the pool's threads sleep
 }
 
 Outcome<std::unique_ptr<LlamaEngine>> load_engine(ipc::Channel& channel,
