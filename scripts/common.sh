@@ -30,22 +30,36 @@ skip_step() {
 }
 
 # run_step WHAT COMMAND...: runs the command with its output in a log, shows the elapsed time, and on failure the end of the log.
+# With QUIET_WHEN_DONE=yes a step that succeeds within a second says nothing.
 run_step() {
-  local what=$1 log start status=0
+  local what=$1 log start pid status=0
   shift
   STEP=$((STEP + 1))
   mkdir -p "$LOG_DIR"
   log="$LOG_DIR/$(printf '%s' "$what" | tr -cs 'A-Za-z0-9' '-')$$.log"
   start=$(date +%s)
-  say "[$STEP/$STEPS] $what ... (log: $log)"
   ("$@") </dev/null >"$log" 2>&1 &
-  wait_and_tick $! "$start" || status=$?
+  pid=$!
+  if [[ $QUIET_WHEN_DONE == yes ]] && ends_within_a_second "$pid" && wait "$pid"; then
+    return
+  fi
+  say "[$STEP/$STEPS] $what ... (log: $log)"
+  wait_and_tick "$pid" "$start" || status=$?
   if ((status != 0)); then
     say "[$STEP/$STEPS] $what FAILED after $(elapsed_since "$start"); the end of $log:"
     tail -n 40 "$log" >&2
     exit "$status"
   fi
   say "[$STEP/$STEPS] $what: done in $(elapsed_since "$start")"
+}
+
+ends_within_a_second() {
+  local tries
+  for ((tries = 0; tries < 20; tries++)); do
+    kill -0 "$1" 2>/dev/null || return 0
+    sleep 0.05
+  done
+  return 1
 }
 
 # wait_and_tick PID START: waits for a background job; a line of elapsed time every 30 s (every second on a terminal).
