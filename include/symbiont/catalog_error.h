@@ -41,8 +41,8 @@ class [[nodiscard]] ModelCatalogError {
   using Details = std::
       variant<ModelNotFound, InvalidConfig, SandboxProfileNotFound, NoModelsForAgent, AccessDenied>;
 
-  // NOLINTNEXTLINE(google-explicit-constructor): `return
-  // std::unexpected<ModelCatalogError>(AccessDenied{...})`
+  // Implicit: each alternative is an error in its own right.
+  // NOLINTNEXTLINE(google-explicit-constructor)
   ModelCatalogError(Details details) : details_(std::move(details)) {}
 
   [[nodiscard]] const Details& details() const { return details_; }

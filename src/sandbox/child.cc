@@ -78,6 +78,7 @@ void keep_capabilities_over_exec(const ChildPlan& plan) {
   must_call(plan, ::setsid(), "start a session");
   sigset_t none;
   sigemptyset(&none);
+  // NOLINTNEXTLINE(concurrency-mt-unsafe): the child of a single-threaded process
   must_call(plan, ::sigprocmask(SIG_SETMASK, &none, nullptr), "unblock signals");
   arrange_descriptors(plan);
   if (plan.root == RootKind::EmptyAfterExec) {

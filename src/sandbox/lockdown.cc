@@ -38,6 +38,7 @@ Result<LockdownSpec> take_spec() {
                 "this program is started by symbiont-launcher, not by hand");
   }
   Result<LockdownSpec> spec = decode_lockdown_spec(text);
+  // NOLINTNEXTLINE(concurrency-mt-unsafe): single-threaded by contract
   if (::clearenv() != 0) return fail(ErrorCode::Internal, "cannot clear the environment");
   return spec;
 }

@@ -21,7 +21,7 @@ Result<std::filesystem::path> find_program(std::string_view name) {
   places.emplace_back(SYMBIONT_INSTALL_BINDIR);
   std::string looked;
   for (const auto& place : places) {
-    const auto candidate = place / name;
+    auto candidate = place / name;
     if (::access(candidate.c_str(), X_OK) == 0) return candidate;
     looked += " '" + candidate.string() + "'";
   }

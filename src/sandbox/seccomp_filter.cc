@@ -35,12 +35,13 @@ constexpr std::initializer_list<int> kInferenceCalls = {
 #if defined(SYS_poll)
     SYS_poll,
 #endif
-    SYS_getpid,        SYS_gettid,     SYS_rt_sigprocmask,
+    SYS_getpid,        SYS_gettid,     SYS_rt_sigprocmask, SYS_mremap,
 };
 constexpr std::initializer_list<int> kLoadCalls = {
-    SYS_lseek,     SYS_fstat,        SYS_fadvise64,         SYS_sysinfo, SYS_close,
-    SYS_seccomp,   SYS_rt_sigaction, SYS_set_robust_list,   SYS_rseq,    SYS_recvmsg,
-    SYS_getrandom, SYS_mremap,       SYS_sched_getaffinity, SYS_writev,
+    SYS_lseek,  SYS_fstat,   SYS_fadvise64,    SYS_sysinfo,
+    SYS_close,  SYS_seccomp, SYS_rt_sigaction, SYS_set_robust_list,
+    SYS_rseq,   SYS_recvmsg, SYS_getrandom,    SYS_sched_getaffinity,
+    SYS_writev,
 };
 constexpr std::initializer_list<int> kProgramStartCalls = {
     SYS_execveat,   SYS_set_tid_address, SYS_prlimit64, SYS_readlinkat,

@@ -74,10 +74,10 @@ std::set<int> allowed_with_zero_arguments(Phase phase) {
 
 TEST(SeccompFilter, InferenceAllowsExactlyThis) {
   const std::set<int> expected = {
-      SYS_read,        SYS_write,         SYS_poll,   SYS_munmap,          SYS_brk,
-      SYS_mprotect,    SYS_futex,         SYS_exit,   SYS_exit_group,      SYS_rt_sigreturn,
-      SYS_sched_yield, SYS_getpid,        SYS_gettid, SYS_restart_syscall, SYS_clock_gettime,
-      SYS_ppoll,       SYS_rt_sigprocmask};
+      SYS_read,        SYS_write,          SYS_poll,   SYS_munmap,          SYS_brk,
+      SYS_mprotect,    SYS_futex,          SYS_exit,   SYS_exit_group,      SYS_rt_sigreturn,
+      SYS_sched_yield, SYS_getpid,         SYS_gettid, SYS_restart_syscall, SYS_clock_gettime,
+      SYS_ppoll,       SYS_rt_sigprocmask, SYS_mremap};
   EXPECT_EQ(allowed_with_zero_arguments(Phase::Inference), expected);
 }
 

@@ -164,6 +164,42 @@ struct Preparation {
   ChildPlan plan;
 };
 
+std::expected<void, StartFailure> open_descriptors(Preparation& p, int program_fd, int control_fd) {
+  SYMBIONT_TRY(p.go, make_pipe());
+  SYMBIONT_TRY(p.step, make_pipe());
+  SYMBIONT_TRY(p.exit, make_pipe());
+  const UniqueFd null(::open("/dev/null", O_RDWR | O_CLOEXEC));
+  if (!null.is_valid()) return failed("open '/dev/null'");
+  SYMBIONT_TRY(p.null, high(null.get()));
+  SYMBIONT_TRY(p.control, high(control_fd));
+  SYMBIONT_TRY(p.program, high(program_fd));
+  return {};
+}
+
+/// Points the child at what `p` owns.
+void lay_out_plan(Preparation& p, const Policy& policy, const HostFacts& host, int rotate) {
+  ChildPlan& plan = p.plan;
+  plan.spec = &p.spec;
+  plan.root = policy.root;
+  plan.mount_data = p.mount_data.c_str();
+  plan.read_only_root = policy.scratch_bytes == 0;
+  plan.privileged = host.privileged;
+  plan.nice = policy.nice;
+  if (!host.cgroups.has("cpu")) {
+    p.cpus = choose_cpus(policy.cpu_cores, rotate);
+    plan.affinity = &p.cpus;
+  }
+  plan.filter = p.filter;
+  plan.go_fd = p.go.read.get();
+  plan.step_fd = p.step.write.get();
+  plan.exit_fd = p.exit.write.get();
+  plan.null_fd = p.null.get();
+  plan.control_fd = p.control.get();
+  plan.program_fd = p.program.get();
+  plan.argv = p.argv.data();
+  plan.envp = p.envp.data();
+}
+
 std::expected<std::unique_ptr<Preparation>, StartFailure> prepare(const Policy& policy,
                                                                   const HostFacts& host,
                                                                   int program_fd,
@@ -183,34 +219,10 @@ std::expected<std::unique_ptr<Preparation>, StartFailure> prepare(const Policy& 
   } else {
     p->filter = build_filter({Phase::Program, policy.kill_on_violation, p->spec.extra_syscalls});
   }
-  SYMBIONT_TRY(p->go, make_pipe());
-  SYMBIONT_TRY(p->step, make_pipe());
-  SYMBIONT_TRY(p->exit, make_pipe());
-  const UniqueFd null(::open("/dev/null", O_RDWR | O_CLOEXEC));
-  if (!null.is_valid()) return failed("open '/dev/null'");
-  SYMBIONT_TRY(p->null, high(null.get()));
-  SYMBIONT_TRY(p->control, high(control_fd));
-  SYMBIONT_TRY(p->program, high(program_fd));
-  ChildPlan& plan = p->plan;
-  plan.spec = &p->spec;
-  plan.root = policy.root;
-  plan.mount_data = p->mount_data.c_str();
-  plan.read_only_root = policy.scratch_bytes == 0;
-  plan.privileged = host.privileged;
-  plan.nice = policy.nice;
-  if (!host.cgroups.has("cpu")) {
-    p->cpus = choose_cpus(policy.cpu_cores, control_fd);
-    plan.affinity = &p->cpus;
+  if (auto opened = open_descriptors(*p, program_fd, control_fd); !opened.has_value()) {
+    return std::unexpected(std::move(opened).error());
   }
-  plan.filter = p->filter;
-  plan.go_fd = p->go.read.get();
-  plan.step_fd = p->step.write.get();
-  plan.exit_fd = p->exit.write.get();
-  plan.null_fd = p->null.get();
-  plan.control_fd = p->control.get();
-  plan.program_fd = p->program.get();
-  plan.argv = p->argv.data();
-  plan.envp = p->envp.data();
+  lay_out_plan(*p, policy, host, control_fd);
   return p;
 }
 

@@ -28,7 +28,6 @@ void reap(const ConfinedProcess& process) {
   siginfo_t info{};
   while (::waitid(P_PIDFD, static_cast<id_t>(process.init_pidfd.get()), &info, WEXITED) < 0 &&
          errno == EINTR) {
-    continue;
   }
 }
 
@@ -69,17 +68,24 @@ Status Supervisor::run() {
     const int count = ::poll(polled.data(), polled.size(), watching ? kWatchIntervalMs : -1);
     if (count < 0 && errno != EINTR) return fail(errno_error("poll"));
     if (watching) watch_memory();
-    for (std::size_t i = 1; i < polled.size(); ++i) {
-      if (polled[i].revents == 0) continue;
-      if (const Status status = finish(ids[i]); !status.has_value())
-        break;  // the parent is gone: see below
-    }
-    if (polled[0].revents != 0) {
-      const Status status = handle_request();
-      if (status.has_value()) continue;
-      kill_all();
-      return status.error().code() == ErrorCode::Unavailable ? Status{} : status;
-    }
+    finish_ended(polled, ids);
+    if (polled[0].revents == 0) continue;
+    if (const Status status = handle_request(); !status.has_value()) return end(status.error());
+  }
+}
+
+/// The parent is gone, or speaks nonsense: nothing it started may go on.
+Status Supervisor::end(const Error& why) {
+  kill_all();
+  if (why.code() == ErrorCode::Unavailable) return {};
+  return fail(why);
+}
+
+void Supervisor::finish_ended(const std::vector<pollfd>& polled,
+                              const std::vector<std::uint64_t>& ids) {
+  for (std::size_t i = 1; i < polled.size(); ++i) {
+    if (polled[i].revents == 0) continue;
+    if (!finish(ids[i]).has_value()) return;  // the parent is gone: its socket says so next
   }
 }
 

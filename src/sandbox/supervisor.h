@@ -1,9 +1,12 @@
 #ifndef SYMBIONT_SANDBOX_SUPERVISOR_H_
 #define SYMBIONT_SANDBOX_SUPERVISOR_H_
 
+#include <poll.h>
+
 #include <cstdint>
 #include <map>
 #include <string>
+#include <vector>
 
 #include "base/result.h"
 #include "base/unique_fd.h"
@@ -27,6 +30,8 @@ class Supervisor {
     bool over_limit = false;
   };
 
+  void finish_ended(const std::vector<pollfd>& polled, const std::vector<std::uint64_t>& ids);
+  [[nodiscard]] Status end(const Error& why);
   [[nodiscard]] Status handle_request();
   [[nodiscard]] Status spawn(std::uint64_t id, const Policy& policy, std::vector<UniqueFd> fds);
   [[nodiscard]] Status reply_failed(std::uint64_t id,
