@@ -8,10 +8,18 @@
 namespace symbiont::access {
 namespace {
 
+/// Without "." and "..", and without a slash at the end.
+std::filesystem::path normal(const std::filesystem::path& path) {
+  const std::filesystem::path lexical = path.lexically_normal();
+  return lexical.has_filename() ? lexical : lexical.parent_path();
+}
+
 /// Whether `path` is `parent` or below it, by components.
 bool within(const std::filesystem::path& path, const std::filesystem::path& parent) {
-  const auto mismatch = std::ranges::mismatch(parent, path);
-  return mismatch.in1 == parent.end();
+  const std::filesystem::path outer = normal(parent);
+  const std::filesystem::path inner = normal(path);
+  const auto mismatch = std::ranges::mismatch(outer, inner);
+  return mismatch.in1 == outer.end();
 }
 
 bool each_within(const std::vector<std::filesystem::path>& paths,
@@ -27,6 +35,17 @@ bool subset(const std::vector<T>& part, const std::vector<T>& whole) {
       part, [&](const T& each) { return std::ranges::find(whole, each) != whole.end(); });
 }
 
+/// An empty list stands for the runner's own baseline, which may be wider or narrower than any
+/// list.
+bool looser_syscalls(const std::vector<std::string>& base, const std::vector<std::string>& wanted) {
+  return base.empty() != wanted.empty() || !subset(wanted, base);
+}
+
+bool looser_gpu(const GpuAccess& base, const GpuAccess& wanted) {
+  if (wanted.mode != base.mode) return wanted.mode > base.mode;
+  return wanted.mode == GpuAccessMode::Shared && wanted.max_memory_mb > base.max_memory_mb;
+}
+
 /// 0 means "not limited" for bandwidth: the loosest of all.
 bool looser_bandwidth(std::uint64_t base, std::uint64_t wanted) {
   return base != 0 && (wanted == 0 || wanted > base);
@@ -38,11 +57,9 @@ std::string first_loosened_field(const SandboxProfile& base, const SandboxProfil
   const auto& [b, w] = std::pair<const SandboxProfile&, const SandboxProfile&>(base, wanted);
   const std::array<std::pair<const char*, bool>, 21> fields = {{
       {"resources.max_memory_mb", w.resources.max_memory_mb > b.resources.max_memory_mb},
-      {"resources.max_cpu_cores", w.resources.max_cpu_cores > b.resources.max_cpu_cores},
+      {"resources.max_cpu_cores", !(w.resources.max_cpu_cores <= b.resources.max_cpu_cores)},
       {"resources.max_disk_mb", w.resources.max_disk_mb > b.resources.max_disk_mb},
-      {"resources.gpu_access",
-       w.resources.gpu_access.mode > b.resources.gpu_access.mode ||
-           w.resources.gpu_access.max_memory_mb > b.resources.gpu_access.max_memory_mb},
+      {"resources.gpu_access", looser_gpu(b.resources.gpu_access, w.resources.gpu_access)},
       {"resources.max_io_bandwidth_mbps",
        w.resources.max_io_bandwidth_mbps > b.resources.max_io_bandwidth_mbps},
       {"filesystem.read_paths", !each_within(w.filesystem.read_paths, b.filesystem.read_paths)},
@@ -58,7 +75,7 @@ std::string first_loosened_field(const SandboxProfile& base, const SandboxProfil
       {"process_limits.max_execution_time_seconds",
        w.process_limits.max_execution_time_seconds > b.process_limits.max_execution_time_seconds},
       {"process_limits.allowed_syscalls",
-       !subset(w.process_limits.allowed_syscalls, b.process_limits.allowed_syscalls)},
+       looser_syscalls(b.process_limits.allowed_syscalls, w.process_limits.allowed_syscalls)},
       {"process_limits.process_priority",
        w.process_limits.process_priority < b.process_limits.process_priority},
       {"network.access_mode", w.network.access_mode > b.network.access_mode},

@@ -1,6 +1,7 @@
 #include "access/grant.h"
 
 #include <functional>
+#include <limits>
 
 #include <gtest/gtest.h>
 
@@ -92,6 +93,34 @@ TEST(FirstLoosenedField, KnowsEveryField) {
       {"security.require_encryption",
        [](SandboxProfile& p) { p.security.require_encryption = false; }},
   };
+  for (const auto& each : cases) {
+    SandboxProfile wanted = base;
+    each.loosen(wanted);
+    EXPECT_EQ(first_loosened_field(base, wanted), each.field);
+  }
+}
+
+TEST(FirstLoosenedField, LooksThroughSpellings) {
+  const struct {
+    const char* field;
+    std::function<void(SandboxProfile&)> loosen;
+  } cases[] = {
+      {"process_limits.allowed_syscalls",  // the runner's baseline allows more than two calls
+       [](SandboxProfile& p) { p.process_limits.allowed_syscalls = {}; }},
+      {"", [](SandboxProfile& p) { p.process_limits.allowed_syscalls = {"read"}; }},
+      {"filesystem.read_paths",
+       [](SandboxProfile& p) { p.filesystem.read_paths = {"/data/../etc"}; }},
+      {"", [](SandboxProfile& p) { p.filesystem.read_paths = {"/data/./part/"}; }},
+      {"", [](SandboxProfile& p) { p.resources.gpu_access = {GpuAccessMode::Shared, 64}; }},
+      {"resources.max_cpu_cores",
+       [](SandboxProfile& p) {
+         p.resources.max_cpu_cores = std::numeric_limits<double>::quiet_NaN();
+       }},
+  };
+  SandboxProfile base;
+  base.filesystem.read_paths = {"/data/"};
+  base.process_limits.allowed_syscalls = {"read", "write"};
+  base.resources.gpu_access.mode = GpuAccessMode::Exclusive;
   for (const auto& each : cases) {
     SandboxProfile wanted = base;
     each.loosen(wanted);

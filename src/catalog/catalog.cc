@@ -22,7 +22,23 @@ struct StringHash {
 template <typename Value>
 using ByName = std::unordered_map<std::string, Value, StringHash, std::equal_to<>>;
 
+/// A misspelt id is compared with no more models than this: anybody may send one, and a comparison
+/// costs about a microsecond.
+constexpr std::size_t kMaxSuggestionCandidates = 1'000;
+
 constexpr std::size_t kMasks = std::size_t{1} << kAllModelCapabilities.size();
+
+/// No model.
+constexpr Index kNone = UINT32_MAX;
+
+/// Gives each set of capabilities the least rank found at it or at any larger set.
+void spread_to_subsets(std::array<Index, kMasks>& best) {
+  for (std::size_t bit = 1; bit < kMasks; bit <<= 1U) {
+    for (std::size_t mask = 0; mask < kMasks; ++mask) {
+      if ((mask & bit) == 0) best[mask] = std::min(best[mask], best[mask | bit]);
+    }
+  }
+}
 
 std::unexpected<ModelCatalogError> refuse(ModelCatalogError::Details details) {
   return std::unexpected<ModelCatalogError>(std::move(details));
@@ -34,15 +50,14 @@ struct ModelCatalog::Impl {
   /// What one agent may use.
   struct AgentModels {
     std::vector<Index> in_order;  ///< as configured
-    std::vector<Index> by_need;   ///< ranks: least memory first, then by id
+    /// For each set of capabilities the rank of the best model that has all of it; kNone without.
+    std::array<Index, kMasks> best{};
   };
 
   std::vector<Model> models;
   ByName<Index> by_id;
-  std::vector<Index> ranked;  ///< models by (memory, id)
-  /// Ranks of the models with exactly these capabilities, ascending: the first is the best of its
-  /// kind.
-  std::array<std::vector<Index>, kMasks> by_mask;
+  std::vector<Index> ranked;         ///< models by (memory, id)
+  std::array<Index, kMasks> best{};  ///< as AgentModels::best, of all models
   ByName<AgentModels> agents;
   bool agents_are_mapped = false;
   UnmappedAgents unmapped = UnmappedAgents::Deny;
@@ -54,7 +69,6 @@ struct ModelCatalog::Impl {
   void index_models();
   void index_agents(const Slm& slm);
   [[nodiscard]] const AgentModels* restricted(std::string_view agent, bool& everything) const;
-  [[nodiscard]] const Model* best_of_all(CapabilitySet capabilities, std::uint64_t memory) const;
 };
 
 void ModelCatalog::Impl::index_models() {
@@ -70,8 +84,12 @@ void ModelCatalog::Impl::index_models() {
         left.resource_requirements.min_memory_mb <=> right.resource_requirements.min_memory_mb;
     return need != 0 ? need < 0 : left.id < right.id;
   });
-  for (Index rank = 0; rank < ranked.size(); ++rank)
-    by_mask[models[ranked[rank]].capabilities.mask()].push_back(rank);
+  best.fill(kNone);
+  for (Index rank = 0; rank < ranked.size(); ++rank) {
+    Index& of_its_kind = best[models[ranked[rank]].capabilities.mask()];
+    of_its_kind = std::min(of_its_kind, rank);
+  }
+  spread_to_subsets(best);
 }
 
 void ModelCatalog::Impl::index_agents(const Slm& slm) {
@@ -89,9 +107,12 @@ void ModelCatalog::Impl::index_agents(const Slm& slm) {
     std::ranges::sort(mine.in_order);
     const auto repeated = std::ranges::unique(mine.in_order);
     mine.in_order.erase(repeated.begin(), repeated.end());
-    for (const Index index : mine.in_order)
-      mine.by_need.push_back(rank_of[index]);
-    std::ranges::sort(mine.by_need);
+    mine.best.fill(kNone);
+    for (const Index index : mine.in_order) {
+      Index& of_its_kind = mine.best[models[index].capabilities.mask()];
+      of_its_kind = std::min(of_its_kind, rank_of[index]);
+    }
+    spread_to_subsets(mine.best);
     agents.emplace(agent, std::move(mine));
   }
 }
@@ -102,19 +123,6 @@ const ModelCatalog::Impl::AgentModels* ModelCatalog::Impl::restricted(std::strin
   const auto at = agents.find(agent);
   everything = at == agents.end() && (!agents_are_mapped || unmapped == UnmappedAgents::All);
   return at == agents.end() ? nullptr : &at->second;
-}
-
-const Model* ModelCatalog::Impl::best_of_all(CapabilitySet capabilities,
-                                             std::uint64_t memory) const {
-  Index best = static_cast<Index>(ranked.size());
-  for (std::size_t mask = 0; mask < kMasks; ++mask) {
-    if ((mask & capabilities.mask()) != capabilities.mask() || by_mask[mask].empty()) continue;
-    best = std::min(best, by_mask[mask].front());
-  }
-  if (best == ranked.size()) return nullptr;
-  const Model& model = models[ranked[best]];
-  return model.resource_requirements.min_memory_mb <= memory ? &model
-                                                             : nullptr;  // the rest need no less
 }
 
 ModelCatalog::ModelCatalog(std::shared_ptr<const Impl> impl) : impl_(std::move(impl)) {}
@@ -177,14 +185,12 @@ const Model* ModelCatalog::find_best_model_for_requirements(
   const std::uint64_t memory = max_memory_mb.value_or(UINT64_MAX);
   bool everything = true;
   const auto* mine = agent ? impl_->restricted(*agent, everything) : nullptr;
-  if (everything) return impl_->best_of_all(capabilities, memory);
-  if (mine == nullptr) return nullptr;
-  for (const Index rank : mine->by_need) {
-    const Model& model = impl_->models[impl_->ranked[rank]];
-    if (model.resource_requirements.min_memory_mb > memory) return nullptr;
-    if (model.capabilities.contains_all(capabilities)) return &model;
-  }
-  return nullptr;
+  if (mine == nullptr && !everything) return nullptr;
+  const Index rank = (everything ? impl_->best : mine->best)[capabilities.mask()];
+  if (rank == kNone) return nullptr;
+  const Model& model = impl_->models[impl_->ranked[rank]];
+  // The best needs least: when it does not fit, none does.
+  return model.resource_requirements.min_memory_mb <= memory ? &model : nullptr;
 }
 
 std::expected<void, ModelCatalogError> ModelCatalog::validate_model_access(
@@ -196,8 +202,11 @@ std::expected<void, ModelCatalogError> ModelCatalog::validate_model_access(
   const auto at = impl_->by_id.find(model_id);
   if (at == impl_->by_id.end()) {
     std::vector<std::string_view> ids;
-    for (const Model* model : get_models_for_agent(agent))
-      ids.push_back(model->id);
+    const std::size_t candidates = everything ? impl_->models.size() : mine->in_order.size();
+    if (candidates <= kMaxSuggestionCandidates) {
+      for (const Model* model : get_models_for_agent(agent))
+        ids.emplace_back(model->id);
+    }
     return refuse(ModelCatalogError::ModelNotFound{std::string(model_id),
                                                    std::string(closest_match(model_id, ids))});
   }

@@ -81,7 +81,7 @@ TEST(ModelCatalog, BestModelFitsNeedsLeastAndTiesById) {
     CapabilitySet capabilities;
     std::optional<std::uint64_t> memory;
     std::optional<std::string_view> agent;
-    const char* expected;
+    const char* expected = nullptr;
   } cases[] = {
       {{Cap::TextGeneration}, {}, {}, "also-small"},
       {{Cap::TextGeneration, Cap::Reasoning}, {}, {}, "big"},
@@ -98,6 +98,49 @@ TEST(ModelCatalog, BestModelFitsNeedsLeastAndTiesById) {
     EXPECT_EQ(
         id_of(catalog.find_best_model_for_requirements(each.capabilities, each.memory, each.agent)),
         each.expected);
+  }
+}
+
+/// What find_best_model_for_requirements() promises, by looking at every model.
+const Model* best_by_looking(const std::vector<const Model*>& models,
+                             CapabilitySet capabilities,
+                             std::uint64_t memory) {
+  const Model* best = nullptr;
+  for (const Model* model : models) {
+    const std::uint64_t need = model->resource_requirements.min_memory_mb;
+    if (!model->capabilities.contains_all(capabilities) || need > memory) continue;
+    if (best == nullptr || std::pair(need, model->id) <
+                               std::pair(best->resource_requirements.min_memory_mb, best->id)) {
+      best = model;
+    }
+  }
+  return best;
+}
+
+TEST(ModelCatalog, BestModelIsWhatLookingAtEveryModelFinds) {
+  const auto set_of = [](unsigned mask) {
+    CapabilitySet set;
+    for (const Cap each : kAllModelCapabilities) {
+      if ((mask >> static_cast<unsigned>(each) & 1U) != 0) set.insert(each);
+    }
+    return set;
+  };
+  Slm slm;
+  auto& mine = slm.model_allow_lists.agent_model_maps.emplace()["agent"];
+  for (unsigned i = 0; i < 60; ++i) {
+    const std::string id = "m" + std::to_string(i);
+    slm.model_allow_lists.global_models.push_back(
+        make_model(id, 1 + i * 37 % 11, set_of(i * 29 % 64)));
+    if (i % 3 == 0) mine.push_back(id);
+  }
+  const ModelCatalog catalog = catalog_of(slm);
+  for (unsigned mask = 0; mask < 64; ++mask) {
+    for (const std::uint64_t memory : {0U, 1U, 5U, 11U}) {
+      EXPECT_EQ(catalog.find_best_model_for_requirements(set_of(mask), memory),
+                best_by_looking(catalog.list_models(), set_of(mask), memory));
+      EXPECT_EQ(catalog.find_best_model_for_requirements(set_of(mask), memory, "agent"),
+                best_by_looking(catalog.get_models_for_agent("agent"), set_of(mask), memory));
+    }
   }
 }
 
