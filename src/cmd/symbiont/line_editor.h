@@ -28,8 +28,9 @@ class LineEditor {
   /// alone.
   void remember(const std::string& line);
 
+  struct Impl;  ///< for the callbacks of the editing library
+
  private:
-  struct Impl;
   std::unique_ptr<Impl> impl_;
 };
 

@@ -1,10 +1,13 @@
 // symbiont: the command line. One file a command; see commands.h.
 
-#include <csignal>
 #include <exception>
+#include <string_view>
+#include <vector>
 
 #include <CLI/CLI.hpp>
+#include <fmt/format.h>
 
+#include "base/strings.h"
 #include "cmd/symbiont/commands.h"
 #include "cmd/symbiont/exit_codes.h"
 #include "cmd/symbiont/terminal.h"
@@ -17,12 +20,53 @@ void add_commands(CLI::App& app, Action& action) {
   app.require_subcommand(1);
   app.footer("'symbiont COMMAND --help' shows the options of a command, with examples.");
   add_run(app, action);
+  add_chat(app, action);
+  add_models(app, action);
 #ifdef SYMBIONT_CLI_CONFIG
   add_config(app, action);
 #endif
   add_inspect(app, action);
   add_doctor(app, action);
+  add_completions(app, action);
   add_version(app, action);
+}
+
+/// The command that was parsed last, and how it is called.
+const CLI::App& innermost(const CLI::App& app, std::string& name) {
+  const CLI::App* current = &app;
+  while (!current->get_subcommands().empty()) {
+    current = current->get_subcommands().front();
+    name += " " + current->get_name();
+  }
+  return *current;
+}
+
+/// The command or option that `word` was probably meant to be.
+std::string nearest(const CLI::App& app, std::string_view word) {
+  std::vector<std::string> names;
+  for (const CLI::App* command : app.get_subcommands([](const CLI::App*) { return true; }))
+    names.push_back(command->get_name());
+  for (const CLI::Option* option : app.get_options()) {
+    for (const std::string& name : option->get_lnames())
+      names.push_back("--" + name);
+  }
+  const std::vector<std::string_view> views(names.begin(), names.end());
+  return std::string(symbiont::closest_match(word.substr(0, word.find('=')), views));
+}
+
+int usage_error(const CLI::App& app, const CLI::ParseError& error) {
+  std::string name = "symbiont";
+  const CLI::App& command = innermost(app, name);
+  std::string message = error.what();
+  std::string hint = fmt::format("'{} --help' shows what there is, with examples", name);
+  const std::vector<std::string> extras = app.remaining(true);
+  if (!extras.empty()) {
+    message = fmt::format("'{}' does not know {}", name, symbiont::quoted(extras.front()));
+    const std::string near = nearest(command, extras.front());
+    if (!near.empty()) hint = fmt::format("did you mean '{}'? {}", near, hint);
+  }
+  print_error(message, hint);
+  return to_int(ExitCode::Usage);
 }
 
 int parse_and_run(int argc, char** argv) {
@@ -30,13 +74,22 @@ int parse_and_run(int argc, char** argv) {
                "symbiont");
   Action action;
   add_commands(app, action);
+  if (argc < 2) {
+    write_stderr(app.help());
+    return to_int(ExitCode::Usage);
+  }
+  const std::string_view first = argv[1];
+  if (first == "--version") {
+    const char* words[] = {argv[0], "version"};
+    app.parse(2, words);
+    return action();
+  }
   try {
     app.parse(argc, argv);
   } catch (const CLI::Success& request) {  // --help
     return app.exit(request);
   } catch (const CLI::ParseError& error) {
-    print_error(error.what(), "'symbiont --help' lists the commands");
-    return to_int(ExitCode::Usage);
+    return usage_error(app, error);
   }
   return action();
 }
@@ -44,8 +97,6 @@ int parse_and_run(int argc, char** argv) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  // A reader that went away shows as a failed write, so that the worker is ended in order.
-  (void)std::signal(SIGPIPE, SIG_IGN);
   try {
     return parse_and_run(argc, argv);
   } catch (const std::exception& error) {

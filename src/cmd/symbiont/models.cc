@@ -49,7 +49,7 @@ std::expected<CapabilitySet, Failure> parse_capabilities(const std::vector<std::
     const auto capability = capability_from_string(wanted);
     if (!capability.has_value()) {
       return std::unexpected(
-          usage_failure(fmt::format("--capability: there is no {}", quoted(name)),
+          usage_failure(fmt::format("--capability: there is no {}", symbiont::quoted(name)),
                         fmt::format("one of {}", fmt::to_string(fmt::join(known, ", ")))));
     }
     set.insert(*capability);
@@ -127,9 +127,9 @@ int list(const ModelsCommand& command) {
   }
   if (command.json) return print(observe::dump(json) + "\n");
   if (count == 0) {
-    print_warning(command.agent.empty()
-                      ? std::string("no model matches")
-                      : fmt::format("agent {} may use no such model", quoted(command.agent)));
+    print_warning(command.agent.empty() ? std::string("no model matches")
+                                        : fmt::format("agent {} may use no such model",
+                                                      symbiont::quoted(command.agent)));
     return to_int(ExitCode::Ok);
   }
   return print(table.to_string(wants_colour(STDOUT_FILENO)));
