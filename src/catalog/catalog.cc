@@ -51,13 +51,13 @@ struct ModelCatalog::Impl {
   struct AgentModels {
     std::vector<Index> in_order;  ///< as configured
     /// For each set of capabilities the rank of the best model that has all of it; kNone without.
-    std::array<Index, kMasks> best{};
+    std::array<Index, kMasks> best_of_mask{};
   };
 
   std::vector<Model> models;
   ByName<Index> by_id;
   std::vector<Index> ranked;         ///< models by (memory, id)
-  std::array<Index, kMasks> best{};  ///< as AgentModels::best, of all models
+  std::array<Index, kMasks> best{};  ///< as AgentModels::best_of_mask, of all models
   ByName<AgentModels> agents;
   bool agents_are_mapped = false;
   UnmappedAgents unmapped = UnmappedAgents::Deny;
@@ -107,12 +107,12 @@ void ModelCatalog::Impl::index_agents(const Slm& slm) {
     std::ranges::sort(mine.in_order);
     const auto repeated = std::ranges::unique(mine.in_order);
     mine.in_order.erase(repeated.begin(), repeated.end());
-    mine.best.fill(kNone);
+    mine.best_of_mask.fill(kNone);
     for (const Index index : mine.in_order) {
-      Index& of_its_kind = mine.best[models[index].capabilities.mask()];
+      Index& of_its_kind = mine.best_of_mask[models[index].capabilities.mask()];
       of_its_kind = std::min(of_its_kind, rank_of[index]);
     }
-    spread_to_subsets(mine.best);
+    spread_to_subsets(mine.best_of_mask);
     agents.emplace(agent, std::move(mine));
   }
 }
@@ -186,7 +186,7 @@ const Model* ModelCatalog::find_best_model_for_requirements(
   bool everything = true;
   const auto* mine = agent ? impl_->restricted(*agent, everything) : nullptr;
   if (mine == nullptr && !everything) return nullptr;
-  const Index rank = (everything ? impl_->best : mine->best)[capabilities.mask()];
+  const Index rank = (everything ? impl_->best : mine->best_of_mask)[capabilities.mask()];
   if (rank == kNone) return nullptr;
   const Model& model = impl_->models[impl_->ranked[rank]];
   // The best needs least: when it does not fit, none does.

@@ -20,7 +20,6 @@ namespace symbiont {
 namespace {
 
 using config::Context;
-using config::Place;
 using config::Problems;
 using config::Reference;
 using config::References;
@@ -52,10 +51,10 @@ void read_slm(TableReader& root, Slm& slm, References& references) {
 
 // The profile of that name, the built-in one included, or nullptr.
 const SandboxProfile* find_profile(const Slm& slm, std::string_view name) {
-  static const SandboxProfile built_in;
+  static const SandboxProfile kBuiltIn;
   const auto found = slm.sandbox_profiles.find(name);
   if (found != slm.sandbox_profiles.end()) return &found->second;
-  return name == built_in.name ? &built_in : nullptr;
+  return name == kBuiltIn.name ? &kBuiltIn : nullptr;
 }
 
 void report_missing_profile(const Slm& slm, const Reference& reference, Problems& problems) {

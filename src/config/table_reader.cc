@@ -157,7 +157,8 @@ bool TableReader::get(std::string_view key, double& into, const Range<double>& r
     return false;
   }
   const double value = node->value<double>().value_or(std::numeric_limits<double>::quiet_NaN());
-  if (!(value >= range.min && value <= range.max)) {  // NaN is in no range
+  const bool in_range = value >= range.min && value <= range.max;  // NaN is in none
+  if (!in_range) {
     error(*node, key,
           fmt::format("must be from {} to {}{}, not {}", range.min, range.max,
                       unit_suffix(range.unit), value));

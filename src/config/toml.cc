@@ -1,2 +1,2 @@
-#define TOML_IMPLEMENTATION
+#define TOML_IMPLEMENTATION  // NOLINT(readability-identifier-naming): a name of toml++
 #include "config/toml.h"

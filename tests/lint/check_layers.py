@@ -41,7 +41,7 @@ ONLY_THESE_HEADERS = {("worker", "sandbox"): re.compile(r"sandbox/lockdown\w*\.h
 HOMES = {
     re.compile(r"(llama|ggml|gguf)(-[\w-]+)?\.h"): {"worker"},
     re.compile(r"toml\+\+/.*|toml\.hpp"): {"config"},
-    re.compile(r"seccomp\.h"): {"sandbox"},
+    re.compile(r"seccomp\.h"): {"sandbox", "config"},
     re.compile(r"CLI/.*"): {"cmd"},
 }
 

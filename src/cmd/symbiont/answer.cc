@@ -27,10 +27,10 @@ void AnswerWriter::end_line() {
 void print_notes(const ExecutionMetadata& metadata, const ExecutionOptions& options) {
   for (const auto& [name, control] : metadata.controls) {
     if (control.state == ControlState::Enforced) continue;
-    print_warning(fmt::format("{} is {}: {}", name,
-                              control.state == ControlState::Degraded ? "enforced in part only"
-                                                                      : "not enforced",
-                              control.detail));
+    print_warning(fmt::format(
+        "{} is {}: {}", name,
+        control.state == ControlState::Degraded ? "enforced in part only" : "not enforced",
+        control.detail));
   }
   if (metadata.finish_reason == "length" && is_terminal(STDERR_FILENO)) {
     const std::string note = fmt::format("(cut after {} tokens; --max-tokens {} allows more)\n",

@@ -6,8 +6,8 @@
 
 #include "symbiont/engine.h"
 
-#include "cmd/symbiont/terminal.h"
 #include "base/result.h"
+#include "cmd/symbiont/terminal.h"
 
 namespace symbiont::cli {
 

@@ -163,15 +163,24 @@ int print_model(const Model& model, const ModelCatalog& catalog, bool json) {
   return print(table.to_string(wants_colour(STDOUT_FILENO)));
 }
 
+Failure unknown_model(const ModelCatalog& catalog, std::string_view id) {
+  std::vector<std::string_view> ids;
+  for (const Model* model : catalog.list_models())
+    ids.push_back(model->id);
+  return to_failure(ModelCatalogError(
+      ModelCatalogError::ModelNotFound{std::string(id), std::string(closest_match(id, ids))}));
+}
+
 int show(const ModelsCommand& command) {
   const auto catalog = open_catalog(command);
   if (!catalog.has_value()) return report(catalog.error(), command.json);
   const Model* model = catalog->get_model(command.id);
-  if (model == nullptr || !command.agent.empty()) {
+  if (!command.agent.empty()) {
     // An agent's question is answered as its run would be: nothing tells it of other models.
     const auto allowed = catalog->validate_model_access(command.id, command.agent);
     if (!allowed.has_value()) return report(to_failure(allowed.error()), command.json);
   }
+  if (model == nullptr) return report(unknown_model(*catalog, command.id), command.json);
   return print_model(*model, *catalog, command.json);
 }
 

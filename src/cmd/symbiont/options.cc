@@ -3,6 +3,7 @@
 #include <charconv>
 #include <cmath>
 #include <cstdlib>
+#include <memory>
 #include <utility>
 
 #include <fmt/format.h>
@@ -102,7 +103,8 @@ std::expected<ExecutionOptions, Failure> execution_options(const RunOptions& opt
 std::optional<std::chrono::milliseconds> parse_duration(std::string_view text) {
   double value = 0;
   const char* end = text.data() + text.size();
-  const auto parsed = std::from_chars(text.data(), end, value, std::chars_format::fixed);
+  const auto parsed =
+      std::from_chars(std::to_address(text.begin()), end, value, std::chars_format::fixed);
   if (parsed.ec != std::errc{} || !std::isfinite(value)) return std::nullopt;
   const std::string_view unit(parsed.ptr, static_cast<std::size_t>(end - parsed.ptr));
   double scale = 0;

@@ -3,6 +3,7 @@
 #include <array>
 #include <charconv>
 #include <functional>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -18,7 +19,7 @@ template <typename T>
 bool parse_into(T& field, std::string_view text) {
   const char* end = text.data() + text.size();
   T value{};
-  const auto parsed = std::from_chars(text.data(), end, value);
+  const auto parsed = std::from_chars(std::to_address(text.begin()), end, value);
   if (parsed.ec != std::errc{} || parsed.ptr != end) return false;
   field = value;
   return true;

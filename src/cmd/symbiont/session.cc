@@ -39,7 +39,15 @@ std::expected<std::optional<Slm>, Failure> configuration(const RunOptions& optio
   if (!wanted && !named_profile) return std::nullopt;
   const bool needed = !options.config.empty() || named_profile ||
                       (!is_path && (options.model.empty() || !exists(options.model)));
-  if (!needed && find_config(options.config).empty()) return std::nullopt;
+  const bool found = !find_config(options.config).empty();
+  if (!needed && !found) return std::nullopt;
+  if (!found && !named_profile && !options.model.empty()) {
+    return std::unexpected(
+        Failure{ExitCode::ModelNotFound, "ModelNotFound",
+                fmt::format("there is no model {}: no file of this name, and no configuration",
+                            symbiont::quoted(options.model)),
+                "give the path of a GGUF file, or name a configuration with --config"});
+  }
   SYMBIONT_TRY(Slm slm, load_config(options.config));
   return slm;
 }
@@ -85,6 +93,7 @@ void admit_operator(Slm& slm) {
   auto& maps = slm.model_allow_lists.agent_model_maps;
   if (!maps.has_value()) return;
   std::vector<std::string> all;
+  all.reserve(slm.model_allow_lists.global_models.size());
   for (const Model& model : slm.model_allow_lists.global_models)
     all.push_back(model.id);
   maps->try_emplace(kOperator, std::move(all));
@@ -107,6 +116,31 @@ std::expected<void, Failure> apply_sets(Slm& slm, const Model& model, const RunO
   return {};
 }
 
+/// The model that was asked for, or the only one there is; empty when neither.
+std::string chosen_id(const Slm& slm, const RunOptions& options) {
+  const auto& models = slm.model_allow_lists.global_models;
+  return options.model.empty() && models.size() == 1 ? models.front().id : options.model;
+}
+
+EngineRequest make_request(const RunOptions& options, const std::string& id, bool is_file) {
+  EngineRequest request;
+  request.agent = options.agent.empty() ? kOperator : options.agent;
+  request.model_id = id;
+  if (!options.profile.empty() && !is_file) request.profile = options.profile;
+  return request;
+}
+
+std::expected<ModelCatalog, Failure> make_catalog(const Slm& slm, bool configured) {
+  auto catalog = ModelCatalog::create(slm);
+  if (catalog.has_value()) return *std::move(catalog);
+  Failure failure = to_failure(catalog.error());
+  // Without a configuration the numbers can only come from the command line.
+  if (!configured && failure.kind == "InvalidConfig") {
+    failure = usage_failure(std::move(failure.message), "check the values of --set");
+  }
+  return std::unexpected(std::move(failure));
+}
+
 }  // namespace
 
 std::expected<Session, Failure> open_session(const RunOptions& options,
@@ -119,9 +153,7 @@ std::expected<Session, Failure> open_session(const RunOptions& options,
   SYMBIONT_TRY(std::optional<Slm> loaded, configuration(options));
   const bool configured = loaded.has_value();
   Slm slm = std::move(loaded).value_or(Slm{});
-  std::string id = options.model;
-  const auto& models = slm.model_allow_lists.global_models;
-  if (id.empty() && models.size() == 1) id = models.front().id;
+  const std::string id = chosen_id(slm, options);
   if (id.empty()) return std::unexpected(no_model_named(slm));
 
   const bool is_file = find_model(slm, id) == nullptr && (looks_like_path(id) || exists(id));
@@ -131,23 +163,12 @@ std::expected<Session, Failure> open_session(const RunOptions& options,
   if (options.degraded) slm.enforcement = Enforcement::Degraded;
   if (options.agent.empty()) admit_operator(slm);
 
-  auto catalog = ModelCatalog::create(slm);
-  if (!catalog.has_value()) {
-    Failure failure = to_failure(catalog.error());
-    // Without a configuration the numbers can only come from the command line.
-    if (!configured && failure.kind == "InvalidConfig") {
-      failure = usage_failure(std::move(failure.message), "check the values of --set");
-    }
-    return std::unexpected(std::move(failure));
-  }
+  SYMBIONT_TRY(ModelCatalog catalog, make_catalog(slm, configured));
   EngineOptions engine_options;
   engine_options.on_load_progress = std::move(on_load_progress);
-  EngineRequest request;
-  request.agent = options.agent.empty() ? kOperator : options.agent;
-  request.model_id = id;
-  if (!options.profile.empty() && !is_file) request.profile = options.profile;
+  EngineRequest request = make_request(options, id, is_file);
   request.options = std::move(execution);
-  return Session{Engine(*std::move(catalog), std::move(engine_options)), std::move(request)};
+  return Session{Engine(std::move(catalog), std::move(engine_options)), std::move(request)};
 }
 
 }  // namespace symbiont::cli

@@ -1,10 +1,10 @@
 // symbiont version: ours, the compiler's, the engine's.
 
+#include "symbiont/version.h"
+
 #include <memory>
 
 #include <fmt/format.h>
-
-#include "symbiont/version.h"
 
 #include "cmd/symbiont/commands.h"
 #include "cmd/symbiont/terminal.h"
@@ -23,9 +23,8 @@ int print_version(bool json) {
   std::string text = fmt::format("symbiont {}\nengine    {}\ncompiler  {}\n", kVersion,
                                  SYMBIONT_ENGINE_VERSION, kCompiler);
   if (json) {
-    const observe::Json object = {{"version", kVersion},
-                                  {"engine", SYMBIONT_ENGINE_VERSION},
-                                  {"compiler", kCompiler}};
+    const observe::Json object = {
+        {"version", kVersion}, {"engine", SYMBIONT_ENGINE_VERSION}, {"compiler", kCompiler}};
     text = observe::dump(object) + "\n";
   }
   return write_stdout(text).has_value() ? 0 : to_int(ExitCode::ReaderGone);
