@@ -51,7 +51,8 @@ RunnerCase classify(const SlmRunnerError::Detail& detail) {
   return std::visit(
       Overloaded{
           [](const InitializationFailed&) {
-            return RunnerCase{ExitCode::Other, "'symbiont doctor' checks this host"};
+            return RunnerCase{ExitCode::Other,
+                              "'symbiont doctor' shows what this host can enforce"};
           },
           [](const ExecutionFailed&) {
             return RunnerCase{ExitCode::Other, "'--json' shows the verdict and every figure"};
@@ -86,10 +87,6 @@ RunnerCase classify(const SlmRunnerError::Detail& detail) {
       detail);
 }
 
-std::string did_you_mean(std::string_view suggestion) {
-  return suggestion.empty() ? std::string() : fmt::format("did you mean '{}'? ", suggestion);
-}
-
 }  // namespace
 
 Failure usage_failure(std::string message, std::string hint) {
@@ -105,18 +102,17 @@ Failure to_failure(const ModelCatalogError& error) {
   using E = ModelCatalogError;
   Failure failure = std::visit(
       Overloaded{
-          [](const E::ModelNotFound& e) {
+          [](const E::ModelNotFound&) {
             return Failure{ExitCode::ModelNotFound, "ModelNotFound", "",
-                           did_you_mean(e.suggestion) + "'symbiont models list' shows them all"};
+                           "'symbiont models list' shows them all"};
           },
           [](const E::InvalidConfig&) {
             return Failure{ExitCode::Configuration, "InvalidConfig", "",
                            "'symbiont config check' shows every problem"};
           },
-          [](const E::SandboxProfileNotFound& e) {
+          [](const E::SandboxProfileNotFound&) {
             return Failure{ExitCode::Configuration, "SandboxProfileNotFound", "",
-                           did_you_mean(e.suggestion) +
-                               "profiles are [slm.sandbox_profiles.NAME] in the configuration"};
+                           "profiles are [slm.sandbox_profiles.NAME] in the configuration"};
           },
           [](const E::NoModelsForAgent& e) {
             return Failure{ExitCode::AccessDenied, "NoModelsForAgent", "",
