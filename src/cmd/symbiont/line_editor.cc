@@ -78,6 +78,7 @@ int read_character(EditLine* editor, wchar_t* into) {
     char byte = 0;
     const ssize_t count = ready == Ready::Input ? ::read(STDIN_FILENO, &byte, 1) : -1;
     if (count <= 0) return static_cast<int>(count);
+    // NOLINTNEXTLINE(concurrency-mt-unsafe): its state is ours
     const std::size_t used = std::mbrtowc(into, &byte, 1, &state);
     if (used == static_cast<std::size_t>(-2)) continue;  // inside a character
     if (used == static_cast<std::size_t>(-1)) state = {};

@@ -40,6 +40,7 @@ std::expected<ModelCatalog, Failure> open_catalog(const ModelsCommand& command) 
 std::expected<CapabilitySet, Failure> parse_capabilities(const std::vector<std::string>& names) {
   CapabilitySet set;
   std::vector<std::string_view> known;
+  known.reserve(kAllModelCapabilities.size());
   for (const ModelCapability capability : kAllModelCapabilities)
     known.push_back(to_string(capability));
   for (const std::string& name : names) {
