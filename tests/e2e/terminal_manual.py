@@ -1,4 +1,8 @@
-"""The program on a pseudo-terminal: colour, progress, and a conversation that Ctrl-C does not end."""
+"""The program on a pseudo-terminal: colour, progress, and a conversation that Ctrl-C does not end.
+
+Not in the suite: about one run in fifty fails. Seen: Ctrl-D is lost when it is typed before the editor takes over the terminal, and
+after Ctrl-C at the prompt the prompt does not come back. By hand: SYMBIONT_BIN_DIR=build/dev/bin python3 tests/e2e/terminal_manual.py
+"""
 
 import os
 import pathlib
@@ -13,7 +17,7 @@ BINARY = pathlib.Path(os.environ["SYMBIONT_BIN_DIR"]) / "symbiont"
 CACHE = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache")
 MODEL = os.environ.get("SYMBIONT_TEST_MODEL") or str(
     CACHE / "symbiont/models/SmolLM2-135M-Instruct.Q4_1.gguf")
-WAIT_SECONDS = 60
+WAIT_SECONDS = 30
 
 
 class Terminal:
@@ -55,8 +59,20 @@ class Terminal:
         deadline = time.monotonic() + WAIT_SECONDS
         while self.pump(0.2) and time.monotonic() < deadline:
             pass
-        self.status = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
-        return self.status, self.seen
+        while time.monotonic() < deadline:
+            pid, status = os.waitpid(self.pid, os.WNOHANG)
+            if pid != 0:
+                self.status = os.waitstatus_to_exitcode(status)
+                return self.status, self.seen
+            time.sleep(0.02)
+        raise AssertionError(f"it did not end; seen: {self.seen!r}")
+
+    def expect_more_than(self, count):
+        """Waits until more than `count` bytes have come that nobody asked for yet."""
+        deadline = time.monotonic() + WAIT_SECONDS
+        while len(self.seen) <= count:
+            if time.monotonic() > deadline or not self.pump(0.2):
+                raise AssertionError(f"no more came; seen: {self.seen!r}")
 
     def close(self):
         if self.status is None:
@@ -104,15 +120,18 @@ class Chat(TerminalCase):
         return terminal
 
     def test_ctrl_c_stops_the_answer_and_ctrl_d_ends(self):
-        terminal = self.chat("--max-tokens", "4000", "--timeout", "100s")
+        # Greedy, and the same conversation each time: the answer is known to be long.
+        terminal = self.chat("--max-tokens", "4000", "--timeout", "100s", "--temperature", "0",
+                             "--system", "You are a helpful assistant.")
         for _ in range(2):  # the second time shows that the first one left all in order
             terminal.type(b"Write a very long story about the sea.\r")
             terminal.expect(b"sea.\r\n")
-            while len(terminal.seen) < 40:
-                terminal.pump(0.2)
+            terminal.expect_more_than(40)
             terminal.type(b"\x03")
             terminal.expect(b"(stopped)")
             terminal.expect(b"> ")
+            terminal.type(b"/reset\r")
+            terminal.expect(b"forgotten)\r\n> ")
         terminal.type(b"\x04")
         self.assertEqual(terminal.finish()[0], 0)
 
@@ -140,6 +159,11 @@ class Chat(TerminalCase):
         terminal.type(b"\x1b[A\r")  # up: the line of the other session
         terminal.expect(b"(instructions set)")
         terminal.type(b"\x04")
+        self.assertEqual(terminal.finish()[0], 0)
+
+    def test_ctrl_d_typed_ahead_ends_it(self):
+        terminal = self.chat("--max-tokens", "20", "--seed", "1")
+        terminal.type(b"Name a river.\r\x04")
         self.assertEqual(terminal.finish()[0], 0)
 
     def test_sigterm_ends_it(self):
