@@ -29,7 +29,8 @@ namespace {
 // launcher gets another.
 constexpr uid_t kInsideId = 1000;
 constexpr uid_t kOutsideBase = 2'000'000'000;
-constexpr uid_t kOutsideCount = 65'536;
+constexpr uid_t kOutsideCount =
+    4'194'304;  // the highest pid_max (PID_MAX_LIMIT): pids tell workers apart
 constexpr std::uint64_t kScratchInodes = 1024;
 constexpr std::uint32_t kProcessSlack = 3;  // pid 1, the program, and one thread of the C library
 constexpr int kFirstHighFd = 10;

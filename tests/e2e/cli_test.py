@@ -23,6 +23,14 @@ def run(*arguments, stdin=b"", model=MODEL):
                           capture_output=True, timeout=120, check=False)
 
 
+def is_running(pid):
+    """Whether `pid` runs still; a zombie has ended, and waits for a parent that is not ours."""
+    try:
+        return pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except OSError:
+        return False
+
+
 def descendants(pid):
     """Process ids below `pid`, read from /proc."""
     found = []
@@ -103,9 +111,9 @@ class Endings(unittest.TestCase):
 
     def assert_gone(self, pids):
         deadline = time.monotonic() + 5
-        while time.monotonic() < deadline and any(os.path.exists(f"/proc/{p}") for p in pids):
+        while time.monotonic() < deadline and any(map(is_running, pids)):
             time.sleep(0.05)
-        self.assertEqual([p for p in pids if os.path.exists(f"/proc/{p}")], [])
+        self.assertEqual(list(filter(is_running, pids)), [])
 
     def test_signals_cancel_and_leave_nothing(self):
         for number, code in ((signal.SIGINT, 130), (signal.SIGTERM, 143)):
@@ -115,6 +123,13 @@ class Endings(unittest.TestCase):
                 process.send_signal(number)
                 self.assertEqual(process.wait(timeout=20), code)
                 self.assert_gone(children)
+
+    def test_nothing_outlives_a_program_that_is_killed(self):
+        process, children = self.start()
+        self.assertTrue(children)
+        process.kill()
+        process.wait(timeout=20)
+        self.assert_gone(children)
 
     def test_reader_that_goes_away_ends_it(self):
         process, children = self.start()

@@ -28,6 +28,7 @@
 #include <functional>
 #include <map>
 #include <string>
+#include <system_error>
 #include <thread>
 #include <vector>
 
@@ -110,6 +111,21 @@ bool connect_abstract() {
   return fd >= 0;
 }
 
+bool start_threads(int count) {
+  std::vector<std::thread> threads;
+  try {
+    for (int i = 0; i < count; ++i)
+      threads.emplace_back([] { ::poll(nullptr, 0, 100); });
+  } catch (const std::system_error&) {
+    for (auto& thread : threads)
+      thread.join();
+    return false;
+  }
+  for (auto& thread : threads)
+    thread.join();
+  return true;
+}
+
 bool write_file(const char* path) {
   if (!call(::open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600))) return false;
   return ::unlink(path) == 0;
@@ -155,6 +171,8 @@ std::map<std::string, Attack> attacks() {
          io_uring_params parameters{};
          return call(::syscall(SYS_io_uring_setup, 4, &parameters));
        }},
+      {"thread", [] { return start_threads(1); }},
+      {"threads_64", [] { return start_threads(64); }},
       {"fork", fork_a_child},
       {"clone3", clone3_a_child},
       {"vfork",

@@ -2,6 +2,7 @@
 // confined.
 
 #include <poll.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -15,6 +16,7 @@
 #include <gtest/gtest.h>
 
 #include "base/file.h"
+#include "sandbox/cgroup.h"
 #include "sandbox/launcher_connection.h"
 #include "sandbox/sandbox.h"
 
@@ -255,6 +257,84 @@ TEST(Confinement, NotStrictFailsTheCallInstead) {
   const Verdict verdict = held.end();
   EXPECT_EQ(verdict.kind, VerdictKind::Exited);
   EXPECT_EQ(verdict.exit_code, 1);
+}
+
+// The layers behind the first one: the layer in front is opened on purpose, so that only the one
+// behind can refuse.
+
+TEST(SecondLine, LandlockRefusesWhatTheFilterLetsThrough) {
+  EXPECT_EQ(run_unconfined("list_root"), 0);
+  const auto launcher = make_launcher();
+  Policy policy = policy_for("list_root");
+  policy.allowed_syscalls = {"openat"};
+  const Held held = start(*launcher, policy);
+  ASSERT_EQ(held.wait_locked(), "locked");
+  held.go();
+  const Verdict verdict = held.end();
+  EXPECT_EQ(verdict.kind, VerdictKind::Exited);
+  EXPECT_EQ(verdict.exit_code, 1) << "its own empty root could be opened";
+}
+
+TEST(SecondLine, TheGroupBoundsThreadsThatTheFilterLetsThrough) {
+  EXPECT_EQ(run_unconfined("threads_64"), 0);
+  const auto launcher = make_launcher();
+  Policy policy = policy_for("threads_64");
+  policy.memory_bytes = 2ULL << 30U;  // 64 stacks: only their count may stop it
+  const Held held = start(*launcher, policy);
+  ASSERT_EQ(held.wait_locked(), "locked");
+  held.go();
+  if (!find_cgroups().has("pids")) {
+    EXPECT_EQ(held.end().exit_code, 0) << "bounded after all: say by what in the control report";
+    return;
+  }
+  EXPECT_EQ(held.end().exit_code, 1);
+}
+
+TEST(InferencePhase, ForbidsTheThreadsThatLoadingMayStart) {
+  const auto launcher = make_launcher();
+  Policy policy = policy_for("thread");
+  policy.threads = 8;
+  const Held loading = start(*launcher, policy);
+  ASSERT_EQ(loading.wait_locked(), "locked");
+  loading.go();
+  EXPECT_EQ(loading.end().exit_code, 0) << "the load filter must let the engine start threads";
+  policy.arguments.emplace_back("--inference");
+  const Held inference = start(*launcher, policy);
+  ASSERT_EQ(inference.wait_locked(), "locked");
+  inference.go();
+  EXPECT_EQ(inference.end().kind, VerdictKind::SyscallDenied);
+}
+
+TEST(Limits, StandInTheGroupAndInThePriority) {
+  const auto launcher = make_launcher();
+  Policy policy = policy_for("nothing");
+  const CgroupHost host = find_cgroups();
+  policy.cpu_cores = host.has("cpu") ? 0.5 : 1;  // a fraction is refused where no group can hold it
+  policy.nice = 7;
+  const Held held = start(*launcher, policy);
+  ASSERT_EQ(held.wait_locked(), "locked");
+  EXPECT_EQ(::getpriority(PRIO_PROCESS, static_cast<id_t>(held.process->pid())), 7);
+  const struct {
+    const char* controller;
+    const char* v1_file;
+    const char* v2_file;
+    const char* v1_value;
+    const char* v2_value;
+  } cases[] = {{"memory", "memory.limit_in_bytes", "memory.max", "67108864\n", "67108864\n"},
+               {"cpu", "cpu.cfs_quota_us", "cpu.max", "50000\n", "50000 100000\n"},
+               {"pids", "pids.max", "pids.max", "4\n", "4\n"}};
+  const auto groups =
+      read_file("/proc/" + std::to_string(held.process->pid()) + "/cgroup", 65536).value_or("");
+  const auto at = groups.find("/symbiont-");
+  const std::string name =
+      at == std::string::npos ? "" : groups.substr(at + 1, groups.find('\n', at) - at - 1);
+  for (const auto& each : cases) {
+    if (!host.has(each.controller)) continue;
+    const auto& [directory, unified] = host.controllers.at(each.controller);
+    const auto file = directory / name / (unified ? each.v2_file : each.v1_file);
+    EXPECT_EQ(read_file(file, 4096).value_or("unreadable"), unified ? each.v2_value : each.v1_value)
+        << file;
+  }
 }
 
 TEST(Confinement, UnknownSystemCallNameIsAnError) {

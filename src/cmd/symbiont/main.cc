@@ -63,7 +63,12 @@ int usage_error(const CLI::App& app, const CLI::ParseError& error) {
   if (!extras.empty()) {
     message = fmt::format("'{}' does not know {}", name, symbiont::quoted(extras.front()));
     const std::string near = nearest(command, extras.front());
-    if (!near.empty()) hint = fmt::format("did you mean '{}'? {}", near, hint);
+    if (near == extras.front()) {
+      message = fmt::format("{} stands before the command", symbiont::quoted(near));
+      hint = fmt::format("options go after it: {} {} ...", name, near);
+    } else if (!near.empty()) {
+      hint = fmt::format("did you mean '{}'? {}", near, hint);
+    }
   }
   print_error(message, hint);
   return to_int(ExitCode::Usage);
