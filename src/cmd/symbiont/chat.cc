@@ -75,7 +75,8 @@ int Chat::loop() {
     std::string line;
     const LineEnd end = editor.read("> ", line);
     if (end == LineEnd::Interrupted) {
-      if (interrupt_.signal() != SIGINT || !interactive_) return 128 + interrupt_.signal();
+      const int signal = interrupt_.signal();  // none when the editor read the key
+      if (signal != 0 && (signal != SIGINT || !interactive_)) return 128 + signal;
       interrupt_.rearm();
       continue;
     }

@@ -11,10 +11,11 @@ namespace symbiont::cli {
 enum class LineEnd : std::uint8_t {
   Line,         ///< a line was read
   EndOfInput,   ///< Ctrl-D, or the end of piped input
-  Interrupted,  ///< Ctrl-C: what was typed is dropped
+  Interrupted,  ///< Ctrl-C, or a signal through wake_fd: what was typed is dropped
 };
 
-/// Reads lines: with editing and history on a terminal, plainly elsewhere.
+/// Reads lines: with editing and history on a terminal, plainly elsewhere. The terminal has its
+/// usual mode whenever read() is not under way; read() takes Ctrl-C, Ctrl-Z and Ctrl-\ as keys.
 class LineEditor {
  public:
   /// `wake_fd` becomes readable with a signal. `history_file` is read now, empty: no history.
