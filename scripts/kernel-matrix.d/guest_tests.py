@@ -46,7 +46,7 @@ def files_of(test: dict, roots: list) -> set:
     values += [entry.split("=", 1)[1] for entry in properties_of(test).get("ENVIRONMENT", [])]
     files = set()
     for path in map(pathlib.Path, values):
-        if path.is_file() and any(path.is_relative_to(root) for root in roots):
+        if any(path.is_relative_to(root) for root in roots) and path.is_file():
             # A Python script may import what lies beside it.
             files |= {str(other) for other in path.parent.glob("*.py")} if path.suffix == ".py" else {str(path)}
     if pathlib.Path(program).name.startswith("python"):
