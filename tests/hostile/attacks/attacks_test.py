@@ -85,6 +85,10 @@ class AttackTest(unittest.TestCase):
         areas = {one["name"]: one["area"] for one in listed if one["name"] not in HELPERS}
         self.assertEqual({case.name: case.area for case in CASES}, areas)
 
+    def test_the_page_names_every_attack(self):
+        page = (pathlib.Path(__file__).resolve().parents[3] / "docs/attacks.md").read_text(encoding="utf-8")
+        self.assertEqual([case.name for case in CASES if f"`{case.name}`" not in page], [])
+
     def test_an_honest_program_runs(self):
         result, _ = attempt(Case("probe"), Symbiont(SYMBIONT))
         self.assertEqual(result.returncode, 0, str(result))
