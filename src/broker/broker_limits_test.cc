@@ -71,9 +71,8 @@ TEST_F(BrokerTest, ConnectionsBeyondTheLimitWaitForOneToEnd) {
 }
 
 TEST_F(BrokerTest, AClientThatNeverReadsStopsNobodyElse) {
-  // Two connections at once, the first of which is never read.
   std::vector<std::thread> threads;
-  const Server server([&](const Peer& peer) {
+  auto server = std::make_unique<Server>([&](const Peer& peer) {
     const auto kind = peer.hear(1);
     if (kind == "e") return (void)peer.say("well " + peer.hear_all());
     // Far more than all buffers on the way hold: the rest has to wait here.
@@ -81,12 +80,13 @@ TEST_F(BrokerTest, AClientThatNeverReadsStopsNobodyElse) {
       (void)Peer(UniqueFd(fd)).say(std::string(64 * 1024 * 1024, 'x'));
     });
   });
-  start({{.host = "127.0.0.1", .port = server.port(), .protocol = TCP}});
+  const auto port = server->port();
+  start({{.host = "127.0.0.1", .port = port, .protocol = TCP}});
   {
-    const auto silent = tunnel(server.port());
+    const auto silent = tunnel(port);
     ASSERT_TRUE(silent.say("flood"));
     for (int i = 0; i < 10; ++i) {
-      const auto other = tunnel(server.port());
+      const auto other = tunnel(port);
       ASSERT_TRUE(other.say("echo"));
       other.end();
       EXPECT_EQ(other.hear_all(), "well cho");
@@ -94,6 +94,7 @@ TEST_F(BrokerTest, AClientThatNeverReadsStopsNobodyElse) {
     EXPECT_LT(broker_->report().bytes_in, 64U * 1024 * 1024);
   }
   broker_.reset();
+  server.reset();
   for (auto& thread : threads)
     thread.join();
 }

@@ -1,5 +1,6 @@
 #include "broker/broker.h"
 
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -71,28 +72,29 @@ TEST_F(BrokerTest, EarlyBytesReachTheServer) {
 
 TEST_F(BrokerTest, APlainRequestIsForwardedOnceAndAlone) {
   std::string seen;
-  const Server server([&](const Peer& peer) {
+  auto server = std::make_unique<Server>([&](const Peer& peer) {
     seen = peer.hear_until("\r\n\r\n");
     seen += peer.hear(5);
     (void)peer.say("HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nfine");
     peer.end();
     seen += peer.hear_all();
   });
-  start({{.host = "127.0.0.1", .port = server.port(), .protocol = HTTP}});
-  const auto authority = fmt::format("127.0.0.1:{}", server.port());
+  const auto port = server->port();
+  start({{.host = "127.0.0.1", .port = port, .protocol = HTTP}});
   const auto request = fmt::format(
-      "POST http://{}/x HTTP/1.1\r\nHost: b.example\r\nProxy-Connection: keep-alive\r\n"
+      "POST http://127.0.0.1:{}/x HTTP/1.1\r\nHost: b.example\r\nProxy-Connection: keep-alive\r\n"
       "Content-Length: 5\r\n\r\nhello",
-      authority);
+      port);
   EXPECT_EQ(answer_to(request + "GET http://b.example/ HTTP/1.1\r\n\r\n"),
             "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nfine");
   const auto decision = only_decision();
   EXPECT_TRUE(decision.allowed);
   EXPECT_EQ(decision.protocol, HTTP);
   broker_.reset();
-  EXPECT_EQ(seen, fmt::format("POST /x HTTP/1.1\r\nHost: {}\r\nContent-Length: 5\r\n"
+  server.reset();
+  EXPECT_EQ(seen, fmt::format("POST /x HTTP/1.1\r\nHost: 127.0.0.1:{}\r\nContent-Length: 5\r\n"
                               "Connection: close\r\n\r\nhello",
-                              authority));
+                              port));
 }
 
 TEST_F(BrokerTest, AChunkedBodyIsForwarded) {
