@@ -50,13 +50,14 @@ void Lookups::forget(std::uint64_t id) {
 
 void Lookups::start_waiting() {
   while (running_ < kMaxLookups && !waiting_.empty()) {
-    auto [id, name] = std::move(waiting_.front());
+    const auto id = waiting_.front().first;
+    auto name = std::move(waiting_.front().second);
     waiting_.pop_front();
     ++running_;
     try {
       // The thread inherits the loop's signal mask, which blocks everything.
-      std::thread([shared = shared_, id, name = std::move(name)] {
-        shared->deliver({.id = id, .addresses = shared->resolver->resolve(name)});
+      std::thread([shared = shared_, id, asked = std::move(name)] {
+        shared->deliver({.id = id, .addresses = shared->resolver->resolve(asked)});
       }).detach();
     } catch (const std::system_error& error) {
       shared_->deliver({.id = id,
