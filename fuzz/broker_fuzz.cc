@@ -57,7 +57,7 @@ void check_host(const Destinations& list, const Authority& authority, Carrier ca
 // NOLINTNEXTLINE(readability-identifier-naming): the name libFuzzer looks for
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   if (size == 0) return 0;
-  static const auto list =
+  static const auto kList =
       Destinations::build({.access_mode = symbiont::NetworkAccessMode::Restricted,
                            .allowed_destinations = {{.host = "a.example"},
                                                     {.host = "a.example",
@@ -84,7 +84,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
       return 0;
     }
     if (*state == Handshake::State::NeedMore) continue;
-    check_host(*list, handshake.authority(), handshake.carrier());
+    check_host(*kList, handshake.authority(), handshake.carrier());
     require(!handshake.failure(Failure::Denied, "x").empty());
     if (handshake.carrier() != Carrier::PlainRequest) return 0;
     check_forwarded(handshake.request());

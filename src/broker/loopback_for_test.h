@@ -49,6 +49,7 @@ struct Listener {
 };
 inline Listener listen_here() {
   Listener listener{.fd = UniqueFd(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0))};
+  if (!listener.fd.is_valid()) return {};
   auto address = at_port(0);
   socklen_t size = sizeof address;
   if (bind(listener.fd.get(), generic(address), size) != 0 || listen(listener.fd.get(), 256) != 0 ||
@@ -69,14 +70,14 @@ class Peer {
   static Peer to(std::uint16_t port) {
     UniqueFd fd(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
     const auto address = at_port(port);
-    if (connect(fd.get(), generic(address), sizeof address) != 0) fd.reset();
+    if (fd.is_valid() && connect(fd.get(), generic(address), sizeof address) != 0) fd.reset();
     return Peer(std::move(fd));
   }
 
   [[nodiscard]] int fd() const { return fd_.get(); }
   [[nodiscard]] bool is_connected() const { return fd_.is_valid(); }
   bool say(std::string_view bytes) const {
-    while (!bytes.empty()) {
+    while (is_connected() && !bytes.empty()) {
       const auto sent = send(fd_.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL);
       if (sent <= 0) return false;
       bytes.remove_prefix(static_cast<std::size_t>(sent));
@@ -88,7 +89,7 @@ class Peer {
   [[nodiscard]] std::string hear(std::size_t count) const {
     std::string heard(count, '\0');
     std::size_t got = 0;
-    while (got < count) {
+    while (is_connected() && got < count) {
       const auto n = recv(fd_.get(), heard.data() + got, count - got, 0);
       if (n <= 0) break;
       got += static_cast<std::size_t>(n);
@@ -111,7 +112,7 @@ class Peer {
     std::string heard;
     std::array<char, 65536> piece{};
     ssize_t n = 0;
-    while ((n = recv(fd_.get(), piece.data(), piece.size(), 0)) > 0) {
+    while (is_connected() && (n = recv(fd_.get(), piece.data(), piece.size(), 0)) > 0) {
       heard.append(piece.data(), static_cast<std::size_t>(n));
     }
     if (how != nullptr) *how = n == 0 ? 0 : errno;
