@@ -364,8 +364,8 @@ def run(case, arena, tool, patience=PATIENCE):
     result.succeeded = result.timed_out if case.endless else result.returncode == 0
     if case.witness:
         result.succeeded = arena.witness(case.witness, result.returncode)
-        deadline = time.monotonic() + (PATIENCE if case.place == "parent" and not tool.is_open else 0)
-        while result.succeeded and time.monotonic() < deadline:  # the kill of a tree takes the kernel a moment
+        deadline = time.monotonic() + (tool.settles_after_loss if case.place == "parent" else tool.settles)
+        while result.succeeded and time.monotonic() < deadline:
             time.sleep(0.05)
             result.succeeded = arena.witness(case.witness, result.returncode)
     return result

@@ -88,6 +88,29 @@ Outcome find_process(Arguments a) {
   return blocked_because("no process has that word");
 }
 
+/// The environment of what stands behind the program, with a secret of the caller in it.
+Outcome find_in_file(Arguments a) {
+  const int fd = ::open(argument(a, 0), O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return blocked(argument(a, 0));
+  std::string text;
+  std::array<char, 4096> block{};
+  for (ssize_t got = ::read(fd, block.data(), block.size()); got > 0;
+       got = ::read(fd, block.data(), block.size()))
+    text.append(block.data(), static_cast<std::size_t>(got));
+  return text.find(argument(a, 1)) != std::string::npos ? Outcome::Succeeded
+                                                        : blocked_because("the word is not in it");
+}
+
+/// What pid 1 has open: directories and channels of those who set up the sandbox.
+Outcome open_descriptors_of_first(Arguments) {
+  constexpr int kHighest = 256;
+  for (int fd = 0; fd < kHighest; ++fd) {
+    const std::string path = "/proc/1/fd/" + std::to_string(fd);
+    if (::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK) >= 0) return Outcome::Succeeded;
+  }
+  return blocked("/proc/1/fd");
+}
+
 Outcome read_file(Arguments a) {
   return read_path(argument(a, 0));
 }
@@ -216,6 +239,8 @@ constexpr auto kAttacks = std::to_array<Attack>({
     {"reopen_input", "opens its input again, to write", "", reopen_input},
     {"leave_by_input", "walks out of a directory that is its input", "NAME", leave_by_input},
     {"find_process", "reads the command lines of the host", "WORD", find_process},
+    {"read_first_environment", "reads the environment of pid 1", "FILE WORD", find_in_file},
+    {"open_descriptors_of_first", "opens what pid 1 has open", "", open_descriptors_of_first},
     {"read_process_environment", "reads the environment of a process of the host", "FILE",
      read_file},
     {"read_process_memory", "reads the memory of a process of the host by /proc", "FILE",

@@ -167,6 +167,15 @@ Outcome set_id_by_fchmodat2(Arguments a) {
   return is_set_id(argument(a, 0)) ? Outcome::Succeeded : blocked_because("the bit is not set");
 }
 
+/// The kernel looks at the low half of the argument.
+Outcome set_id_by_high_bits(Arguments a) {
+  const int fd = ::open(argument(a, 0), O_WRONLY | O_CREAT | O_CLOEXEC, 0755);
+  if (fd < 0) return blocked("open");
+  constexpr std::uint64_t kMode = (std::uint64_t{1} << 32U) | 04755;
+  if (::syscall(SYS_fchmod, fd, kMode) != 0) return blocked("fchmod");
+  return is_set_id(argument(a, 0)) ? Outcome::Succeeded : blocked_because("the bit is not set");
+}
+
 Outcome set_group_id_directory(Arguments a) {
   if (::mkdir(argument(a, 0), 02755) != 0) return blocked("mkdir");
   if (!is_set_id(argument(a, 0)) && ::chmod(argument(a, 0), 02755) != 0) return blocked("chmod");
@@ -301,8 +310,6 @@ Outcome fill_with_files(Arguments a) {
     if (fd < 0) break;
     ::close(fd);
   }
-  for (std::uint64_t i = 0; i < made; ++i)
-    ::unlink((directory + "/i" + std::to_string(i)).c_str());
   errno = error;
   return made == wanted ? Outcome::Succeeded : blocked("open");
 }
@@ -389,6 +396,8 @@ constexpr auto kAttacks = std::to_array<Attack>({
     {"set_id_by_chmod", "leaves a set-user-id file in its write path", "FILE", set_id_by_chmod},
     {"set_id_by_open", "creates a file set-user-id at once", "FILE", set_id_by_open},
     {"set_id_by_fchmodat2", "sets both bits by the newest call", "FILE", set_id_by_fchmodat2},
+    {"set_id_by_high_bits", "hides the bit behind others that the kernel ignores", "FILE",
+     set_id_by_high_bits},
     {"set_id_directory", "leaves a set-group-id directory", "DIRECTORY", set_group_id_directory},
     {"set_file_capability", "gives a file a capability", "FILE", set_file_capability},
     {"give_away", "gives a file to another user", "FILE", give_away},

@@ -8,6 +8,7 @@
 #include <netinet/in.h>
 #include <poll.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -185,6 +186,16 @@ Outcome unix_abstract(Arguments a) {
               static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + 1 + name.size()));
 }
 
+/// The kernel looks at the low half of the family.
+Outcome unix_by_high_bits(Arguments a) {
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  std::strncpy(address.sun_path, argument(a, 0), sizeof address.sun_path - 1);
+  constexpr std::uint64_t kFamily = (std::uint64_t{1} << 32U) | AF_UNIX;
+  return talk(static_cast<int>(::syscall(SYS_socket, kFamily, SOCK_STREAM | SOCK_CLOEXEC, 0)),
+              &address, sizeof address);
+}
+
 /// socketpair(2) is for a program's own use; its ends must not reach another socket.
 Outcome reconnect_pair(Arguments a) {
   std::array<int, 2> ends{};
@@ -298,6 +309,8 @@ constexpr auto kAttacks = std::to_array<Attack>({
     {"unix_path_full", "the same with a full network", "SOCKET", unix_path},
     {"unix_abstract", "connects to a host's abstract socket", "NAME", unix_abstract},
     {"unix_abstract_full", "the same with a full network", "NAME", unix_abstract},
+    {"unix_by_high_bits", "hides the family behind bits that the kernel ignores", "SOCKET",
+     unix_by_high_bits},
     {"reconnect_pair", "sends from a socket pair to a host's socket", "SOCKET", reconnect_pair},
     {"ring_socket", "opens and connects a socket through io_uring", "PORT", ring_socket},
     {"inherited_socket", "uses a connection the caller left open", "FD", inherited_socket},

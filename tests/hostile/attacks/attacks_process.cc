@@ -299,6 +299,13 @@ Outcome type_into_terminal(Arguments) {
   return tried(::ioctl(STDIN_FILENO, TIOCSTI, &key), "ioctl TIOCSTI");
 }
 
+/// The kernel looks at the low half of the request.
+Outcome type_by_high_bits(Arguments) {
+  char key = 'x';
+  constexpr std::uint64_t kRequest = (std::uint64_t{1} << 32U) | TIOCSTI;
+  return tried(::syscall(SYS_ioctl, STDIN_FILENO, kRequest, &key), "ioctl TIOCSTI");
+}
+
 Outcome take_terminal(Arguments) {
   if (::setsid() < 0 && errno != EPERM) return blocked("setsid");
   return tried(::ioctl(STDIN_FILENO, TIOCSCTTY, 1), "ioctl TIOCSCTTY");
@@ -373,6 +380,7 @@ constexpr auto kAttacks = std::to_array<Attack>({
     {"override_filter", "lifts the filter by a second one", "", override_filter},
     {"answer_own_calls", "makes itself the judge of its own calls", "", answer_own_calls},
     {"type_into_terminal", "types into the caller's terminal", "", type_into_terminal},
+    {"type_by_high_bits", "hides that behind bits that the kernel ignores", "", type_by_high_bits},
     {"take_terminal", "makes the caller's terminal its own", "", take_terminal},
     {"change_personality", "makes all memory executable", "", change_personality},
     {"call_32_bit", "calls the kernel by its 32-bit table", "", call_32_bit},

@@ -59,8 +59,20 @@ class AttackTest(unittest.TestCase):
             return  # its launcher was killed and reports nothing
         self.assertFalse(result.timed_out, f"it had to be ended by the test: {result}")
         self.assertIsNotNone(result.report, f"no report: {result}")
-        self.assertIn(result.report["verdict"]["kind"], case.verdict, str(result))
+        self.check_verdict(case, result)
         self.check_denial(result, denial)
+
+    def check_verdict(self, case, result):
+        kind = result.report["verdict"]["kind"]
+        error = result.report.get("error", {})
+        if error.get("code") == "ControlUnavailable":
+            if REQUIRE_ALL:
+                self.fail(f"this host cannot enforce the profile: {result}")
+            self.skipTest(f"nothing was started: {error['message']}")
+        right = case.verdict
+        if "MemoryLimit" in right and "cgroup" not in result.report["controls"]["memory"].get("mechanism", ""):
+            right += ("Exited",)  # without a control group the program is refused memory, and ends as it likes
+        self.assertIn(kind, right, str(result))
 
     def check_denial(self, result, denial):
         if not denial:

@@ -27,6 +27,7 @@ class Unconfined:
     asked_for = "nothing"
     is_open = True
     limits_time = False
+    settles = settles_after_loss = 0
 
     def command(self, case, arena, argv):
         command = list(PLACES[case.place])
@@ -45,6 +46,8 @@ class Symbiont:
     asked_for = "the profile of the table, by --set"
     is_open = False
     limits_time = True
+    settles = 0  # seconds after its end until nothing is left: it waits for that itself
+    settles_after_loss = 30  # the same when its own process is killed
 
     def __init__(self, program, strict=False):
         self.program = program
@@ -80,6 +83,7 @@ class Bubblewrap:
                  "(a tmpfs over denied ones), --size for /tmp; --share-net for a full network")
     is_open = False
     limits_time = False
+    settles = settles_after_loss = 10
 
     def command(self, case, arena, argv):
         profile = profile_of(case, arena)
@@ -107,18 +111,19 @@ class Bubblewrap:
 
 
 class Firejail:
-    """firejail without a profile file, with what comes nearest to the profile of the case."""
+    """firejail with its default profile and what comes nearest to the profile of the case."""
 
     name = "firejail"
-    asked_for = ("--noprofile --caps.drop=all --seccomp --nonewprivs --noroot --private-dev --net=none, read-only and "
+    asked_for = ("its default profile, --caps.drop=all --seccomp --nonewprivs --noroot --private-dev --net=none, read-only and "
                  "blacklist for paths, rlimits for memory (as), file size and open files, --timeout")
     is_open = False
     limits_time = True
+    settles = settles_after_loss = 10
 
     def command(self, case, arena, argv):
         profile = profile_of(case, arena)
         seconds = profile["process_limits.max_execution_time_seconds"]
-        command = ["firejail", "--quiet", "--noprofile", "--caps.drop=all", "--seccomp", "--nonewprivs", "--noroot",
+        command = ["firejail", "--quiet", "--caps.drop=all", "--seccomp", "--nonewprivs", "--noroot",
                    "--private-dev", "--private-tmp", f"--rlimit-as={profile['resources.max_memory_mb'] << 20}",
                    f"--rlimit-fsize={profile['filesystem.max_file_size_mb'] << 20}", "--rlimit-nofile=1024",
                    f"--timeout=00:00:{seconds:02d}", f"--blacklist={arena.words['outside']}", "--read-only=/usr"]
