@@ -9,6 +9,7 @@
 //   SandboxProfile                 what an execution may use and touch
 //   SlmRunner (runner.h)           answers prompts; LocalGgufRunner runs a GGUF file, confined
 //   Engine (engine.h)              all of it in one call: access check, runner, execution, observer
+//   SandboxedProgram (sandbox.h)   any program under a profile
 //   ExecutionResult, Verdict       what came of it, with every figure
 //
 // Calls that can fail return std::expected; nothing throws. The shortest program is
@@ -24,6 +25,7 @@
 #include "symbiont/observer.h"
 #include "symbiont/runner.h"
 #include "symbiont/runner_error.h"
+#include "symbiont/sandbox.h"
 #include "symbiont/sandbox_host.h"
 #include "symbiont/sandbox_profile.h"
 #include "symbiont/slm.h"

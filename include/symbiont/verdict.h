@@ -41,9 +41,12 @@ struct Verdict {
   std::uint64_t peak_bytes = 0;
   std::chrono::milliseconds elapsed{0};
   std::string syscall{};
-  std::string phase{};  ///< "setup", "load" or "inference"
-  std::string step{};   ///< SetupFailed: the step that failed
-  int sys_errno = 0;    ///< SetupFailed: why
+  std::string phase{};     ///< "setup", "load" or "inference"
+  std::string step{};      ///< SetupFailed: the step that failed
+  int sys_errno = 0;       ///< SetupFailed: why
+  std::string subject{};   ///< FsDenied: the path; NetDenied: the host or kind of socket
+  std::uint16_t port = 0;  ///< NetDenied
+  std::string reason{};    ///< FsDenied, NetDenied, ProcessLimit; DiskLimit: "bytes" or "inodes"
   bool operator==(const Verdict&) const = default;
 };
 

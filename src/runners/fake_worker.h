@@ -106,7 +106,13 @@ class FakeProcess final : public sandbox::SandboxedProcess {
 
   int pid() const override { return pid_; }
   Status prove() const override { return proof_; }
+  Result<std::vector<ProofItem>> proof() const override { return std::vector<ProofItem>(); }
   void kill(VerdictKind reason) override { end({.kind = reason}); }
+  void signal(int signal, std::optional<VerdictKind>) override {
+    end({.kind = VerdictKind::Signaled, .signal = signal});
+  }
+  UniqueFd take_relay() override { return {}; }
+  sandbox::DenialSummary denials() override { return {}; }
   std::optional<Verdict> wait_until(std::chrono::steady_clock::time_point deadline) override {
     std::unique_lock lock(mutex_);
     changed_.wait_until(lock, deadline, [this] { return verdict_.has_value(); });
@@ -140,11 +146,12 @@ class FakeLauncher final : public sandbox::Launcher {
   explicit FakeLauncher(FakeScript script) : script_(std::move(script)) {}
 
   Result<std::unique_ptr<sandbox::SandboxedProcess>> spawn(const sandbox::Policy& policy,
-                                                           UniqueFd control) override {
+                                                           sandbox::Attached attached) override {
     const std::lock_guard lock(mutex_);
     policy_ = policy;
     if (spawn_error.has_value()) return fail(*spawn_error);
-    auto process = std::make_unique<FakeProcess>(++spawned_, std::move(control), script_, proof);
+    auto process =
+        std::make_unique<FakeProcess>(++spawned_, std::move(attached.control), script_, proof);
     last_ = process.get();
     return process;
   }

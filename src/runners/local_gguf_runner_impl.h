@@ -14,9 +14,9 @@
 #include "base/mutex.h"
 #include "base/result.h"
 #include "runners/model_file.h"
+#include "runners/sandbox_host_impl.h"
 #include "runners/turnstile.h"
 #include "runners/worker_session.h"
-#include "sandbox/sandbox.h"
 
 namespace symbiont {
 
@@ -33,11 +33,6 @@ make_local_gguf_runner(LocalRunnerParts parts,
                        const SandboxProfile& profile,
                        const ModelResourceRequirements& requirements,
                        LocalGgufOptions options);
-
-struct SandboxHost::Impl {
-  std::shared_ptr<sandbox::Launcher> launcher;
-  std::filesystem::path program_directory;
-};
 
 struct LocalGgufRunner::Impl {
   Impl(LocalRunnerParts parts_in,

@@ -41,6 +41,15 @@ std::string denied_text(std::string_view what, const Verdict& verdict) {
   return text;
 }
 
+/// "TEXT: SUBJECT:PORT (REASON)", what there is of it.
+std::string with_subject(std::string_view text, const Verdict& verdict) {
+  std::string line(text);
+  if (!verdict.subject.empty()) line += fmt::format(": {}", verdict.subject);
+  if (verdict.port != 0) line += fmt::format(":{}", verdict.port);
+  if (!verdict.reason.empty()) line += fmt::format(" ({})", verdict.reason);
+  return line;
+}
+
 }  // namespace
 
 std::string_view to_string(VerdictKind kind) {
@@ -96,13 +105,13 @@ std::string describe(const Verdict& verdict) {
     case VerdictKind::FileSizeLimit:
       return limit_text("file size", verdict);
     case VerdictKind::ProcessLimit:
-      return "process limit reached";
+      return with_subject("process limit reached", verdict);
     case VerdictKind::SyscallDenied:
       return denied_text("system call", verdict);
     case VerdictKind::FsDenied:
-      return denied_text("file access", verdict);
+      return with_subject("file access denied", verdict);
     case VerdictKind::NetDenied:
-      return denied_text("network access", verdict);
+      return with_subject("network access denied", verdict);
     case VerdictKind::Killed:
       return "killed by its owner";
     case VerdictKind::SetupFailed:

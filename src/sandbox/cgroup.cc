@@ -23,7 +23,8 @@ namespace {
 namespace fs = std::filesystem;
 using std::chrono::steady_clock;
 
-constexpr std::array<std::string_view, 4> kControllers = {"memory", "cpu", "cpuacct", "pids"};
+constexpr std::array<std::string_view, 5> kControllers = {"memory", "cpu", "cpuacct", "pids",
+                                                          "blkio"};
 constexpr std::uint64_t kCpuPeriodUs = 100'000;
 constexpr std::uint64_t kMinQuotaUs = 1000;  // the kernel's own lower bound
 constexpr std::size_t kMaxProcFileBytes = 1U << 20U;
@@ -114,11 +115,21 @@ std::string try_directory(const fs::path& directory) {
   return {};
 }
 
-/// Enables what it can for children of a version 2 group; "no internal processes" makes this fail
-/// for a group in use.
+/// Whether children of a version 2 group may take processes. Not while it holds processes itself,
+/// unless it is the real root, which alone has no type. Asking first matters: in a group in use the
+/// kernel refuses "memory" but takes "cpu" and "pids", and that makes the group the root of a
+/// threaded tree, whose children no process can enter (EOPNOTSUPP).
+bool may_have_workers(const fs::path& directory) {
+  const std::string type = read_text(directory / "cgroup.type");
+  if (type.empty()) return true;
+  const auto processes = read_file(directory / "cgroup.procs", kMaxProcFileBytes);
+  return type == "domain\n" && processes.has_value() && processes->empty();
+}
+
+/// Enables what it can for children of a version 2 group.
 std::set<std::string> delegated_controllers(const fs::path& directory) {
   std::set<std::string> enabled;
-  for (const std::string name : {"memory", "cpu", "pids"}) {
+  for (const std::string name : {"memory", "cpu", "pids", "io"}) {
     if (!read_text(directory / "cgroup.controllers").contains(name)) continue;
     if (write_value(directory / "cgroup.subtree_control", "+" + name).has_value())
       enabled.insert(name);
@@ -131,10 +142,11 @@ void add_unified(CgroupHost& host, const CgroupMount& mount, const std::string& 
   // delegated it.
   for (fs::path directory = group_directory(mount, group);
        directory.string().starts_with(mount.point.string()); directory = directory.parent_path()) {
-    const std::string why = try_directory(directory);
-    const auto enabled = why.empty() ? delegated_controllers(directory) : std::set<std::string>{};
+    const bool usable = may_have_workers(directory) && try_directory(directory).empty();
+    const auto enabled = usable ? delegated_controllers(directory) : std::set<std::string>{};
     for (const auto& name : enabled)
-      host.controllers.try_emplace(name, CgroupHost::Place{directory, true});
+      host.controllers.try_emplace(name == "io" ? "blkio" : name,
+                                   CgroupHost::Place{directory, true});
     if (enabled.contains("cpu"))
       host.controllers.try_emplace("cpuacct", CgroupHost::Place{directory, true});
     if (!enabled.empty() || directory == mount.point) return;
@@ -200,11 +212,19 @@ Status set_cpu(const CgroupHost::Place& place, double cores) {
   return write_value(place.directory / "cpu.cfs_quota_us", std::to_string(quota));
 }
 
+Status set_io(const CgroupHost::Place& place, const std::string& device, std::uint64_t rate) {
+  const std::string value = std::to_string(rate);
+  if (place.unified) {
+    return write_value(place.directory / "io.max", device + " rbps=" + value + " wbps=" + value);
+  }
+  for (const char* file : {"blkio.throttle.read_bps_device", "blkio.throttle.write_bps_device"})
+    SYMBIONT_TRY_STATUS(write_value(place.directory / file, device + " " + value));
+  return {};
+}
+
 }  // namespace
 
-Result<Cgroup> Cgroup::create(const CgroupHost& host,
-                              const std::string& name,
-                              const CgroupLimits& limits) {
+Result<Cgroup> Cgroup::create(const CgroupHost& host, const std::string& name) {
   Cgroup group({});
   for (const auto& [controller, place] : host.controllers) {
     const fs::path directory = place.directory / name;
@@ -213,7 +233,11 @@ Result<Cgroup> Cgroup::create(const CgroupHost& host,
     }
     group.directories_.insert_or_assign(controller, CgroupHost::Place{directory, place.unified});
   }
-  const auto& made = group.directories_;
+  return group;
+}
+
+Status Cgroup::set_limits(const CgroupLimits& limits) const {
+  const auto& made = directories_;
   if (const auto at = made.find("memory"); at != made.end() && limits.memory_bytes > 0) {
     SYMBIONT_TRY_STATUS(set_memory(at->second, limits.memory_bytes));
   }
@@ -224,7 +248,24 @@ Result<Cgroup> Cgroup::create(const CgroupHost& host,
     SYMBIONT_TRY_STATUS(
         write_value(at->second.directory / "pids.max", std::to_string(limits.processes)));
   }
-  return group;
+  if (const auto at = made.find("blkio"); at != made.end() && limits.io_bytes_per_second > 0) {
+    for (const std::string& device : limits.io_devices)
+      SYMBIONT_TRY_STATUS(set_io(at->second, device, limits.io_bytes_per_second));
+  }
+  return {};
+}
+
+std::vector<pid_t> Cgroup::processes(std::size_t at_most) const {
+  std::vector<pid_t> pids;
+  for (const char* controller : {"pids", "memory", "cpu"}) {
+    const auto at = directories_.find(controller);
+    if (at == directories_.end()) continue;
+    std::istringstream lines(read_text(at->second.directory / "cgroup.procs"));
+    for (pid_t pid = 0; pids.size() < at_most && lines >> pid;)
+      pids.push_back(pid);
+    return pids;
+  }
+  return pids;
 }
 
 Cgroup& Cgroup::operator=(Cgroup&& other) noexcept {
@@ -240,7 +281,9 @@ Cgroup::~Cgroup() {
 }  // a leftover is swept by the next launcher
 
 Status Cgroup::add(pid_t pid) const {
+  std::set<fs::path> joined;  // in version 2 the controllers share one group
   for (const auto& [controller, place] : directories_) {
+    if (!joined.insert(place.directory).second) continue;
     SYMBIONT_TRY_STATUS(write_value(place.directory / "cgroup.procs", std::to_string(pid)));
   }
   return {};

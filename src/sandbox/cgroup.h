@@ -13,6 +13,7 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "base/result.h"
 #include "base/unique_fd.h"
@@ -20,7 +21,8 @@
 namespace symbiont::sandbox {
 
 /// Where this process may make groups: one directory for each usable controller ("memory", "cpu",
-/// "cpuacct", "pids"). A version 2 tree is listed once for each of its controllers.
+/// "cpuacct", "pids", "blkio", which is "io" in version 2). A version 2 tree is listed once for
+/// each of its controllers.
 struct CgroupHost {
   struct Place {
     std::filesystem::path directory;
@@ -38,10 +40,13 @@ struct CgroupHost {
 /// Reads /proc/self/{cgroup,mountinfo} and tries to make a group in each place (removed again).
 [[nodiscard]] CgroupHost find_cgroups();
 
+/// 0: not limited.
 struct CgroupLimits {
   std::uint64_t memory_bytes = 0;
   double cpu_cores = 0;
-  std::uint32_t processes = 0;
+  std::uint32_t processes = 0;  ///< tasks: threads count
+  std::uint64_t io_bytes_per_second = 0;
+  std::vector<std::string> io_devices;  ///< "major:minor" of whole disks
 };
 
 struct CgroupUsage {
@@ -51,22 +56,22 @@ struct CgroupUsage {
   std::uint64_t oom_kills = 0;
 };
 
-/// One group in each usable hierarchy, with its limits. Owns the directories: removed on
+/// One group in each usable hierarchy. Owns the directories: removed on
 /// destruction, once empty.
 class Cgroup {
  public:
-  /// Makes the groups and sets every limit before anyone enters. Only controllers of `host` are
-  /// used.
-  [[nodiscard]] static Result<Cgroup> create(const CgroupHost& host,
-                                             const std::string& name,
-                                             const CgroupLimits& limits);
+  /// Makes the groups, without limits. Only controllers of `host` are used.
+  [[nodiscard]] static Result<Cgroup> create(const CgroupHost& host, const std::string& name);
   Cgroup(Cgroup&& other) noexcept : directories_(std::exchange(other.directories_, {})) {}
   Cgroup& operator=(Cgroup&& other) noexcept;
   Cgroup(const Cgroup&) = delete;
   Cgroup& operator=(const Cgroup&) = delete;
   ~Cgroup();
 
+  [[nodiscard]] Status set_limits(const CgroupLimits& limits) const;
   [[nodiscard]] Status add(pid_t pid) const;
+  /// Ids of the processes inside; fewer than `at_most`, in no order. Empty without a controller.
+  [[nodiscard]] std::vector<pid_t> processes(std::size_t at_most) const;
   /// Figures of the controllers there are; the others stay 0.
   [[nodiscard]] CgroupUsage usage() const;
   /// Waits up to 1 s for the kernel to let go of the last process, then removes the groups.

@@ -5,10 +5,15 @@
 #include <linux/capability.h>
 #include <linux/close_range.h>
 #include <linux/seccomp.h>
+#include <netinet/in.h>
+#include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -17,9 +22,12 @@
 #include <cstddef>
 #include <cstring>
 
+#include <net/if.h>
+
 #include "sandbox/confine.h"
 #include "sandbox/landlock.h"
 #include "sandbox/lockdown.h"
+#include "sandbox/root_builder.h"
 #include "sandbox/seccomp_filter.h"
 #include "sandbox/start.h"
 
@@ -27,76 +35,199 @@ namespace symbiont::sandbox {
 namespace {
 
 constexpr int kSetupFailed = 125;
+constexpr int kChannelFd = 9;  // what comes with the plan lies above it
 
-[[noreturn]] void give_up(const ChildPlan& plan, const char* step) {
-  const StepReport report{step, errno};
+[[noreturn]] void give_up(int channel, const char* step) {
+  const StepReport report{StepKind::Failed, step, errno};
   // Nothing can be done about a failed report: the launcher then sees an early end without a step.
-  if (::write(plan.step_fd, &report, sizeof report) < 0) ::_exit(kSetupFailed);
+  if (::write(channel, &report, sizeof report) < 0) ::_exit(kSetupFailed);
   ::_exit(kSetupFailed);
 }
 
-void must(const ChildPlan& plan, const char* failed_step) {
-  if (failed_step != nullptr) give_up(plan, failed_step);
+/// Ends the process at the first step that fails.
+class Steps {
+ public:
+  explicit Steps(int channel) : channel_(channel) {}
+  void must(const char* failed_step) const {
+    if (failed_step != nullptr) give_up(channel_, failed_step);
+  }
+  void must_call(long result, const char* step) const {  // NOLINT(google-runtime-int): syscall's
+    if (result < 0) give_up(channel_, step);
+  }
+  /// Sends a descriptor to the launcher and keeps no copy.
+  void hand_over(StepKind kind, int fd, const char* step) const {
+    must_call(fd, step);
+    StepReport report{kind, nullptr, 0};
+    iovec data{&report, sizeof report};
+    alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
+    msghdr message{};
+    message.msg_iov = &data;
+    message.msg_iovlen = 1;
+    message.msg_control = control;
+    message.msg_controllen = sizeof control;
+    cmsghdr* part = CMSG_FIRSTHDR(&message);
+    part->cmsg_level = SOL_SOCKET;
+    part->cmsg_type = SCM_RIGHTS;
+    part->cmsg_len = CMSG_LEN(sizeof fd);
+    std::memcpy(CMSG_DATA(part), &fd, sizeof fd);
+    must_call(::sendmsg(channel_, &message, MSG_NOSIGNAL), "hand a descriptor to the launcher");
+    ::close(fd);
+  }
+  [[nodiscard]] int channel() const { return channel_; }
+
+ private:
+  int channel_;
+};
+
+/// Leaves 0..2 and the channel, which moves to kChannelFd; fills the numbers between, so that what
+/// comes with the plan is never in the way of 0..3.
+void clear_descriptors(const InitPlan& init) {
+  const Steps steps(init.channel_fd);
+  steps.must_call(::dup2(init.channel_fd, kChannelFd), "move the channel");
+  steps.must_call(::syscall(SYS_close_range, kChannelFd + 1, ~0U, 0U), "close descriptors");
+  for (int number = 3; number < kChannelFd; ++number)
+    Steps(kChannelFd).must_call(::dup2(0, number), "fill descriptors");
 }
 
-void must_call(const ChildPlan& plan,
-               long result,
-               const char* step) {  // NOLINT(google-runtime-int): syscall's type
-  if (result < 0) give_up(plan, step);
+/// Waits for the go message. Its descriptors come in the order of PlanFd, then those of the view.
+void receive_plan(const Steps& steps, std::span<int, kPlanFds> fds, const ChildPlan* plan) {
+  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int) * (kPlanFds + kMaxViewEntries))];
+  char go = 0;
+  iovec data{&go, 1};
+  msghdr message{};
+  message.msg_iov = &data;
+  message.msg_iovlen = 1;
+  message.msg_control = control;
+  message.msg_controllen = sizeof control;
+  ssize_t count = 0;
+  do {
+    count = ::recvmsg(steps.channel(), &message, MSG_CMSG_CLOEXEC);
+  } while (count < 0 && errno == EINTR);
+  if (count != 1) ::_exit(kSetupFailed);  // the launcher died or gave up
+  const cmsghdr* part = CMSG_FIRSTHDR(&message);
+  if (part == nullptr || (message.msg_flags & MSG_CTRUNC) != 0) {
+    errno = EBADMSG;
+    give_up(steps.channel(), "receive the plan");
+  }
+  const auto* bytes = CMSG_DATA(part);
+  std::memcpy(fds.data(), bytes, fds.size_bytes());
+  bytes += fds.size_bytes();
+  for (PlannedEntry& entry : plan->view) {
+    if (!entry.from_launcher) continue;
+    std::memcpy(&entry.tree, bytes, sizeof(int));
+    bytes += sizeof(int);
+  }
 }
 
-/// Moves the descriptors that survive to 0..4: null, null, null, control, program. Sources are
-/// above 9 by construction.
-void arrange_descriptors(const ChildPlan& plan) {
-  for (int target = 0; target < 3; ++target)
-    must_call(plan, ::dup2(plan.null_fd, target), "attach /dev/null");
-  must_call(plan, ::dup2(plan.control_fd, kControlFd), "attach the control socket");
-  must_call(plan, ::syscall(SYS_close_range, kControlFd + 1, ~0U, CLOSE_RANGE_CLOEXEC),
-            "close descriptors");
+void attach_descriptors(const Steps& steps, std::span<const int, kPlanFds> fds, bool control) {
+  steps.must_call(::dup2(fds[kPlanIn], 0), "attach standard input");
+  steps.must_call(::dup2(fds[kPlanOut], 1), "attach standard output");
+  steps.must_call(::dup2(fds[kPlanErr], 2), "attach standard error");
+  if (control) steps.must_call(::dup2(fds[kPlanControl], kControlFd), "attach the control socket");
+  const unsigned first = control ? kControlFd + 1 : kControlFd;
+  steps.must_call(::syscall(SYS_close_range, first, ~0U, CLOSE_RANGE_CLOEXEC), "close descriptors");
 }
 
 /// Capabilities survive exec of an unprivileged identity only as ambient ones; the worker needs
 /// them to lock itself in.
-void keep_capabilities_over_exec(const ChildPlan& plan) {
+void keep_capabilities_over_exec(const Steps& steps) {
   __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
   __user_cap_data_struct data[2] = {};
-  must_call(plan, ::syscall(SYS_capget, &header, data), "read capabilities");
+  steps.must_call(::syscall(SYS_capget, &header, data), "read capabilities");
   for (auto& set : data)
     set.inheritable = set.permitted;
-  must_call(plan, ::syscall(SYS_capset, &header, data), "make capabilities inheritable");
+  steps.must_call(::syscall(SYS_capset, &header, data), "make capabilities inheritable");
   for (int capability = 0; ::prctl(PR_CAPBSET_READ, capability, 0, 0, 0) >= 0; ++capability) {
-    must_call(plan, ::prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, capability, 0, 0),
-              "keep capabilities over exec");
+    steps.must_call(::prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, capability, 0, 0),
+                    "keep capabilities over exec");
   }
 }
 
-[[noreturn]] void run_program(const ChildPlan& plan) {
-  must_call(plan, ::setpriority(PRIO_PROCESS, 0, plan.nice), "set priority");
-  if (plan.affinity != nullptr) {
-    must_call(plan, ::sched_setaffinity(0, sizeof *plan.affinity, plan.affinity), "set affinity");
+/// The end of the network namespace that the broker listens at.
+int make_relay_socket() {
+  const int up = ::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  ifreq request{};
+  std::memcpy(request.ifr_name, "lo", 3);
+  request.ifr_flags = IFF_UP | IFF_RUNNING;
+  if (up < 0 || ::ioctl(up, SIOCSIFFLAGS, &request) != 0) return -1;
+  ::close(up);
+  constexpr int kBacklog = 128;
+  const int listener = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_port = htons(kProxyPort);
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  // NOLINTNEXTLINE(cppcoreguidelines-pro-type-reinterpret-cast): the sockets interface
+  const auto* any = reinterpret_cast<const sockaddr*>(&address);
+  if (listener < 0 || ::bind(listener, any, sizeof address) != 0 ||
+      ::listen(listener, kBacklog) != 0)
+    return -1;
+  return listener;
+}
+
+/// Root, limits, privileges and Landlock of a program that does not lock itself in.
+void confine_program(const Steps& steps, const ChildPlan& plan, int program_fd) {
+  if (plan.root == RootKind::View) {
+    steps.must(open_trees(plan.view));
+    if (plan.relay)
+      steps.hand_over(StepKind::Relay, make_relay_socket(), "make the proxy's socket");
+    steps.must(enter_view(plan.view, plan.mount_data, plan.scratch_data));
+    if (plan.scratch_data != nullptr)
+      steps.hand_over(StepKind::Scratch, ::open("/tmp", O_PATH | O_DIRECTORY | O_CLOEXEC),
+                      "open the temporary files");
+    steps.must_call(::chdir(plan.working_directory), "enter the working directory");
+  } else {
+    steps.must(enter_empty_root(plan.mount_data, plan.read_only_root));
   }
-  must_call(plan, ::setsid(), "start a session");
+  steps.must(apply_rlimits(*plan.spec));
+  steps.must(drop_privileges(*plan.spec));
+  if (!plan.spec->landlock) return;
+  const int restricted = plan.root == RootKind::View
+                             ? landlock_view(plan.view, plan.landlock_network)
+                             : landlock_deny_all(program_fd);
+  steps.must_call(restricted, "restrict by Landlock");
+}
+
+[[noreturn]] void run_program(const InitPlan& init, const ChildPlan* shared) {
+  clear_descriptors(init);
+  const Steps steps(kChannelFd);
+  int fds[kPlanFds] = {};
+  receive_plan(steps, fds, shared);
+  const ChildPlan& plan = *shared;
+  steps.must_call(::setpriority(PRIO_PROCESS, 0, plan.nice), "set priority");
+  if (plan.affinity != nullptr) {
+    steps.must_call(::sched_setaffinity(0, sizeof *plan.affinity, plan.affinity), "set affinity");
+  }
+  steps.must_call(::setsid(), "start a session");
   sigset_t none;
   sigemptyset(&none);
   // NOLINTNEXTLINE(concurrency-mt-unsafe): the child of a single-threaded process
-  must_call(plan, ::sigprocmask(SIG_SETMASK, &none, nullptr), "unblock signals");
-  arrange_descriptors(plan);
+  steps.must_call(::sigprocmask(SIG_SETMASK, &none, nullptr), "unblock signals");
+  (void)::signal(SIGPIPE, SIG_DFL);  // the launcher ignores it, and exec would keep that
+  (void)::umask(022);
+  attach_descriptors(steps, fds, plan.control);
   if (plan.root == RootKind::EmptyAfterExec) {
-    if (!plan.privileged) keep_capabilities_over_exec(plan);
+    if (plan.keep_capabilities) keep_capabilities_over_exec(steps);
   } else {
-    must(plan, enter_empty_root(plan.mount_data, plan.read_only_root));
-    must(plan, apply_rlimits(*plan.spec));
-    must(plan, drop_privileges(*plan.spec));
-    if (plan.spec->landlock)
-      must_call(plan, landlock_deny_all(plan.program_fd), "restrict by Landlock");
-    must_call(plan, install_filter(plan.filter), "install the system call filter");
+    confine_program(steps, plan, fds[kPlanProgram]);
+    if (plan.notify) {
+      steps.hand_over(StepKind::Notifications, install_filter_with_listener(plan.filter),
+                      "install the system call filter");
+    } else {
+      steps.must_call(install_filter(plan.filter), "install the system call filter");
+    }
   }
-  ::syscall(SYS_execveat, plan.program_fd, "", plan.argv, plan.envp, AT_EMPTY_PATH);
-  give_up(plan, "execute the program");
+  if (plan.root == RootKind::View) {
+    // By name: a script's interpreter has to open it, and this name leads into the view only.
+    ::execve(plan.program, plan.argv.data(), plan.envp.data());
+    give_up(kChannelFd, plan.failed_exec);
+  }
+  ::syscall(SYS_execveat, fds[kPlanProgram], "", plan.argv.data(), plan.envp.data(), AT_EMPTY_PATH);
+  give_up(kChannelFd, "execute the program");
 }
 
 /// All that pid 1 does after its child runs. Killing it on anything else kills the tree.
-void lock_init(const ChildPlan& plan) {
+void lock_init() {
   constexpr std::uint32_t kNr = offsetof(seccomp_data, nr);
   static const sock_filter kCode[] = {
       BPF_STMT(BPF_LD | BPF_W | BPF_ABS, kNr),
@@ -107,15 +238,17 @@ void lock_init(const ChildPlan& plan) {
       BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS),
       BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
   };
-  must_call(plan, ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "lock pid 1");
-  must_call(plan, install_filter(kCode), "lock pid 1");
+  if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 || install_filter(kCode) != 0)
+    ::_exit(kSetupFailed);
 }
 
 std::int64_t microseconds(const timeval& time) {
   return time.tv_sec * 1'000'000 + time.tv_usec;
 }
 
-[[noreturn]] void wait_for_program(const ChildPlan& plan, pid_t program) {
+constexpr std::int64_t kOutputBlock = 512;  // getrusage(2)'s unit
+
+[[noreturn]] void wait_for_program(pid_t program) {
   while (true) {
     int status = 0;
     rusage used{};
@@ -123,40 +256,40 @@ std::int64_t microseconds(const timeval& time) {
     if (ended < 0 && errno == EINTR) continue;
     if (ended != program && ended > 0) continue;  // an orphan of the program
     const ExitReport report{status, static_cast<std::int32_t>(used.ru_maxrss),
-                            microseconds(used.ru_utime) + microseconds(used.ru_stime)};
-    if (::write(plan.exit_fd, &report, sizeof report) < 0) ::_exit(kSetupFailed);
+                            microseconds(used.ru_utime) + microseconds(used.ru_stime),
+                            used.ru_oublock * kOutputBlock};
+    if (::write(0, &report, sizeof report) < 0) ::_exit(kSetupFailed);
     ::_exit(0);
   }
 }
 
 }  // namespace
 
-void run_init(const ChildPlan& plan) {
-  must_call(plan, ::prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0), "tie to the launcher");
-  char go = 0;
-  if (::read(plan.go_fd, &go, 1) != 1) ::_exit(kSetupFailed);  // the launcher died or gave up
-  if (plan.privileged) {
-    must_call(plan, ::syscall(SYS_setresgid, 0, 0, 0), "become the namespace's group 0");
-    must_call(plan, ::syscall(SYS_setresuid, 0, 0, 0), "become the namespace's user 0");
-    must_call(plan, ::syscall(SYS_setgroups, 0, nullptr), "drop groups");
-    must_call(plan, ::prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0), "tie to the launcher");
+void run_init(const InitPlan& init, const ChildPlan* plan) {
+  const Steps steps(init.channel_fd);
+  steps.must_call(::prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0), "tie to the launcher");
+  char mapped = 0;
+  if (::read(init.channel_fd, &mapped, 1) != 1) ::_exit(kSetupFailed);  // it died or gave up
+  if (init.privileged) {
+    steps.must_call(::syscall(SYS_setresgid, 0, 0, 0), "become the namespace's group 0");
+    steps.must_call(::syscall(SYS_setresuid, 0, 0, 0), "become the namespace's user 0");
+    steps.must_call(::syscall(SYS_setgroups, 0, nullptr), "drop groups");
+    steps.must_call(::prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0), "tie to the launcher");
   }
-  must_call(plan, ::sethostname("sandbox", 7), "set host name");
+  steps.must_call(::sethostname("sandbox", 7), "set host name");
   // Private before the fork: what the program mounts must not be seen by pid 1's own tree, and vice
   // versa never outside.
-  must_call(plan, ::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr),
-            "make mounts private");
+  steps.must_call(::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr),
+                  "make mounts private");
   const auto program =
       static_cast<pid_t>(::syscall(SYS_clone, SIGCHLD, nullptr, nullptr, nullptr, nullptr));
-  must_call(plan, program, "start the program's process");
-  if (program == 0) run_program(plan);
-  // Only exit_fd stays: step_fd's end of file tells the launcher that exec succeeded.
-  if (::dup2(plan.exit_fd, 0) < 0) ::_exit(kSetupFailed);
+  steps.must_call(program, "start the program's process");
+  if (program == 0) run_program(init, plan);
+  // Only exit_fd stays: the channel's end of file tells the launcher that exec succeeded.
+  if (::dup2(init.exit_fd, 0) < 0) ::_exit(kSetupFailed);
   if (::syscall(SYS_close_range, 1, ~0U, 0U) != 0) ::_exit(kSetupFailed);
-  ChildPlan rest = plan;
-  rest.exit_fd = 0;
-  lock_init(rest);
-  wait_for_program(rest, program);
+  lock_init();
+  wait_for_program(program);
 }
 
 }  // namespace symbiont::sandbox

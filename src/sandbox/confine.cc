@@ -13,7 +13,6 @@
 namespace symbiont::sandbox {
 namespace {
 
-constexpr rlim_t kMaxDescriptors = 64;
 // Any directory that every host has; the mount on it is visible in our own mount namespace only.
 constexpr const char* kMountPoint = "/tmp";
 
@@ -62,7 +61,7 @@ const char* apply_rlimits(const LockdownSpec& spec) {
   const char* failed = limit(RLIMIT_CORE, 0, "forbid core files");
   if (failed == nullptr) failed = limit(RLIMIT_MEMLOCK, 0, "forbid locked memory");
   if (failed == nullptr) failed = limit(RLIMIT_MSGQUEUE, 0, "forbid message queues");
-  if (failed == nullptr) failed = limit(RLIMIT_NOFILE, kMaxDescriptors, "limit descriptors");
+  if (failed == nullptr) failed = limit(RLIMIT_NOFILE, spec.max_descriptors, "limit descriptors");
   if (failed == nullptr) failed = limit(RLIMIT_FSIZE, spec.max_file_bytes, "limit file size");
   if (failed == nullptr && spec.data_bytes > 0)
     failed = limit(RLIMIT_DATA, spec.data_bytes, "limit data");

@@ -5,6 +5,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cmath>
 #include <csignal>
@@ -18,7 +19,9 @@ namespace {
 
 constexpr const char* kDelegate =
     "run as root, or in a delegated cgroup: systemd-run --user --scope -p Delegate=yes, or "
-    "Delegate=yes in the unit";
+    "Delegate=yes and DelegateSubgroup=main in the unit";
+constexpr int kLandlockFiles = 1;  // Landlock versions
+constexpr int kLandlockTcp = 4;
 constexpr const char* kUserNamespaces =
     "allow user namespaces: sysctl user.max_user_namespaces=10000 and, on Debian, "
     "kernel.unprivileged_userns_clone=1";
@@ -70,10 +73,86 @@ Control cpu_control(const Policy& policy, const HostFacts& host) {
                   kDelegate);
 }
 
-Control process_control(const HostFacts& host) {
-  const std::string seccomp = "seccomp: no fork, no exec";
-  return enforced(host.cgroups.has("pids") ? seccomp + "; " + version_of(host, "pids") + "pids.max"
-                                           : seccomp);
+Control process_control(const Policy& policy, const HostFacts& host) {
+  const bool any = policy.root == RootKind::View;
+  const std::string first =
+      any ? "the launcher counts and answers each fork" : "seccomp: no fork, no exec";
+  if (host.cgroups.has("pids"))
+    return enforced(first + "; " + version_of(host, "pids") + "pids.max for threads");
+  if (host.privileged) return enforced(first + "; RLIMIT_NPROC of its own identity for threads");
+  return enforced(first + "; threads are bounded by memory alone");
+}
+
+Control io_control(const Policy& policy, const HostFacts& host) {
+  if (policy.root != RootKind::View)
+    return enforced("no descriptor of a file or device but the mapped model; no open(2)");
+  if (!host.cgroups.has("blkio")) {
+    return policy.io_written
+               ? unavailable("no writable cgroup has the io or blkio controller", kDelegate)
+               : enforced("no path on a disk may be written; reads are not limited");
+  }
+  const bool unified = host.cgroups.controllers.find("blkio")->second.unified;
+  if (policy.io_incomplete)
+    return degraded("the kernel does not name the disk below one of the paths",
+                    "keep read_paths and write_paths on plain disks or in memory");
+  if (unified) return enforced("cgroup v2 io.max");
+  if (policy.io_written)
+    return degraded(
+        "cgroup v1 limits reads and synchronous writes; what the kernel writes back later is not "
+        "counted",
+        "boot with cgroup v2 (systemd.unified_cgroup_hierarchy=1), or write to allow_temp_files");
+  return enforced("cgroup v1 blkio.throttle; no path on a disk may be written");
+}
+
+std::string landlock_text(const HostFacts& host, int since) {
+  return host.landlock_abi >= since ? "; Landlock ABI " + std::to_string(host.landlock_abi)
+                                    : std::string();
+}
+
+void add_worker_rows(const HostFacts& host, ControlReport& report) {
+  report["syscalls"] = enforced("seccomp: load filter, then inference filter");
+  report["debugging"] = enforced("not dumpable, no core, no ptrace");
+  report["filesystem"] = enforced("empty root in a mount namespace; seccomp: no open" +
+                                  landlock_text(host, kLandlockFiles));
+  report["network"] =
+      enforced("empty network namespace; seccomp: no socket" + landlock_text(host, kLandlockTcp));
+  report["disk"] = enforced("size and inode limit of the root; seccomp: no open");
+  report["gpu"] = enforced("no device nodes in the root");
+}
+
+void add_program_rows(const Policy& policy, const HostFacts& host, ControlReport& report) {
+  report["syscalls"] =
+      enforced(policy.kill_on_violation ? "seccomp allow-list; the launcher names and kills"
+                                        : "seccomp allow-list; the launcher names and refuses");
+  report["debugging"] = enforced("seccomp: no ptrace, no reading of other memory; no core");
+  report["filesystem"] = enforced("a root of the allowed paths alone in a mount namespace" +
+                                  landlock_text(host, kLandlockFiles));
+  report["disk"] = enforced("size and inode limit of /tmp, or none; RLIMIT_FSIZE");
+  switch (policy.network) {
+    case NetworkAccessMode::None:
+      report["network"] = enforced("empty network namespace; seccomp: no socket" +
+                                   landlock_text(host, kLandlockTcp));
+      break;
+    case NetworkAccessMode::Restricted:
+      report["network"] = enforced(
+          "network namespace with loopback alone; the broker outside connects to what is listed");
+      break;
+    case NetworkAccessMode::Full:
+      report["network"] = enforced("none asked for: the host's network");
+      break;
+  }
+  const bool has_gpu = std::ranges::any_of(policy.view, [](const ViewEntry& entry) {
+    return entry.kind == ViewKind::Device &&
+           (entry.target.starts_with("/dev/nvidia") || entry.target.starts_with("/dev/dri") ||
+            entry.target.starts_with("/dev/kfd"));
+  });
+  if (!policy.gpu_wanted) {
+    report["gpu"] = enforced("no device nodes of one");
+  } else if (has_gpu) {
+    report["gpu"] = enforced("its device nodes and no others");
+  } else {
+    report["gpu"] = unavailable("this host has no GPU device node", "gpu_access = \"None\"");
+  }
 }
 
 }  // namespace
@@ -87,26 +166,24 @@ HostFacts find_host_facts() {
   return facts;
 }
 
+bool is_required(std::string_view control) {
+  return control != "landlock" && control != "io_bandwidth";
+}
+
 ControlReport plan_controls(const Policy& policy, const HostFacts& host) {
   ControlReport report;
   report["memory"] = memory_control(host);
   report["cpu"] = cpu_control(policy, host);
-  report["processes"] = process_control(host);
+  report["processes"] = process_control(policy, host);
   report["time"] = enforced("the parent's deadline: cancel, then kill of the whole process tree");
   report["priority"] = enforced("nice");
-  report["syscalls"] = enforced("seccomp: load filter, then inference filter");
-  report["debugging"] = enforced("not dumpable, no core, no ptrace");
-  report["io_bandwidth"] =
-      enforced("no descriptor of a file or device but the mapped model; no open(2)");
-  if (host.user_namespaces) {
-    const std::string landlock = host.landlock_abi > 0
-                                     ? "; Landlock ABI " + std::to_string(host.landlock_abi)
-                                     : std::string();
-    report["filesystem"] = enforced("empty root in a mount namespace; seccomp: no open" + landlock);
-    report["network"] = enforced("empty network namespace; seccomp: no socket" + landlock);
-    report["disk"] = enforced("size and inode limit of the root; seccomp: no open");
-    report["gpu"] = enforced("no device nodes in the root");
+  report["io_bandwidth"] = io_control(policy, host);
+  if (policy.root == RootKind::View) {
+    add_program_rows(policy, host, report);
   } else {
+    add_worker_rows(host, report);
+  }
+  if (!host.user_namespaces) {
     for (const char* name : {"filesystem", "network", "disk", "gpu"}) {
       report[name] = unavailable("user, mount, pid and network namespaces cannot be made here",
                                  kUserNamespaces);
@@ -114,7 +191,8 @@ ControlReport plan_controls(const Policy& policy, const HostFacts& host) {
   }
   report["landlock"] =
       host.landlock_abi > 0
-          ? enforced("ABI " + std::to_string(host.landlock_abi) + ", second line for files and TCP")
+          ? enforced("ABI " + std::to_string(host.landlock_abi) + ", second line for files" +
+                     (host.landlock_abi >= kLandlockTcp ? " and TCP" : ""))
           : degraded("this kernel has no Landlock; namespaces and seccomp stand alone",
                      "Linux 5.13 or later with lsm=...,landlock");
   return report;

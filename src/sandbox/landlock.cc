@@ -1,10 +1,13 @@
 #include "sandbox/landlock.h"
 
+#include <fcntl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <cstdint>
+
+#include "sandbox/child.h"
 
 namespace symbiont::sandbox {
 namespace {
@@ -20,7 +23,13 @@ struct __attribute__((packed)) PathBeneathAttr {
   std::int32_t parent_fd;
 };
 constexpr std::uint64_t kAccessExecute = 1U << 0U;
+constexpr std::uint64_t kAccessWriteFile = 1U << 1U;
 constexpr std::uint64_t kAccessReadFile = 1U << 2U;
+constexpr std::uint64_t kAccessReadDir = 1U << 3U;
+constexpr std::uint64_t kAccessTruncate = 1U << 14U;
+constexpr std::uint64_t kAccessIoctlDev = 1U << 15U;
+constexpr std::uint64_t kAccessOfFiles =
+    kAccessExecute | kAccessWriteFile | kAccessReadFile | kAccessTruncate | kAccessIoctlDev;
 constexpr std::uint64_t kAccessFsAbi1 = (1U << 13U) - 1;
 constexpr std::uint64_t kAccessNet = 3;  // bind, connect
 constexpr std::uint64_t kScoped = 3;     // abstract sockets, signals
@@ -36,6 +45,53 @@ std::uint64_t fs_rights(int abi) {
   return rights;
 }
 
+/// A ruleset that denies all this kernel's version knows; negative on failure.
+int make_ruleset(int abi, bool deny_network) {
+  if (abi == 0) {
+    errno = ENOSYS;
+    return -1;
+  }
+  const RulesetAttr attr{fs_rights(abi), abi >= 4 && deny_network ? kAccessNet : 0,
+                         abi >= 6 ? kScoped : 0};
+  std::size_t size = sizeof(std::uint64_t);
+  if (abi >= 4) size += sizeof(std::uint64_t);
+  if (abi >= 6) size += sizeof(std::uint64_t);
+  return static_cast<int>(::syscall(SYS_landlock_create_ruleset, &attr, size, 0));
+}
+
+int add_rule(int ruleset, int fd, std::uint64_t access) {
+  const PathBeneathAttr rule{access, fd};
+  return static_cast<int>(::syscall(SYS_landlock_add_rule, ruleset, kRulePathBeneath, &rule, 0));
+}
+
+/// Takes the ruleset and closes it, keeping errno.
+int restrict_self(int ruleset, bool complete) {
+  const bool ok = complete && ::syscall(SYS_landlock_restrict_self, ruleset, 0) == 0;
+  const int saved = errno;
+  ::close(ruleset);
+  errno = saved;
+  return ok ? 0 : -1;
+}
+
+std::uint64_t rights_of(const PlannedEntry& entry, int abi) {
+  std::uint64_t rights = kAccessReadFile | kAccessReadDir;
+  if (entry.kind == ViewKind::Device || entry.kind == ViewKind::Proc)
+    rights |= kAccessWriteFile | kAccessTruncate | kAccessIoctlDev;
+  if (entry.writable) rights |= ~(kAccessExecute | kAccessIoctlDev);
+  if (entry.executable) rights |= kAccessExecute;
+  rights &= fs_rights(abi);
+  return entry.directory ? rights : rights & kAccessOfFiles;
+}
+
+int add_path(int ruleset, const char* path, std::uint64_t rights) {
+  const int fd = ::open(path, O_PATH | O_CLOEXEC);
+  const int result = fd < 0 ? -1 : add_rule(ruleset, fd, rights);
+  const int saved = errno;
+  if (fd >= 0) ::close(fd);
+  errno = saved;
+  return result;
+}
+
 }  // namespace
 
 int landlock_abi() {
@@ -44,27 +100,25 @@ int landlock_abi() {
 }
 
 int landlock_deny_all(int executable_fd) {
-  const int abi = landlock_abi();
-  if (abi == 0) {
-    errno = ENOSYS;
-    return -1;
-  }
-  const RulesetAttr attr{fs_rights(abi), abi >= 4 ? kAccessNet : 0, abi >= 6 ? kScoped : 0};
-  std::size_t size = sizeof(std::uint64_t);
-  if (abi >= 4) size += sizeof(std::uint64_t);
-  if (abi >= 6) size += sizeof(std::uint64_t);
-  const int ruleset = static_cast<int>(::syscall(SYS_landlock_create_ruleset, &attr, size, 0));
+  const int ruleset = make_ruleset(landlock_abi(), true);
   if (ruleset < 0) return -1;
-  long result = 0;  // NOLINT(google-runtime-int): syscall's type
-  if (executable_fd >= 0) {
-    const PathBeneathAttr rule{kAccessExecute | kAccessReadFile, executable_fd};
-    result = ::syscall(SYS_landlock_add_rule, ruleset, kRulePathBeneath, &rule, 0);
+  const bool complete =
+      executable_fd < 0 || add_rule(ruleset, executable_fd, kAccessExecute | kAccessReadFile) == 0;
+  return restrict_self(ruleset, complete);
+}
+
+int landlock_view(std::span<const PlannedEntry> view, bool deny_network) {
+  const int abi = landlock_abi();
+  const int ruleset = make_ruleset(abi, deny_network);
+  if (ruleset < 0) return -1;
+  // The directories that lead to what is shown may be listed: they are ours and hold nothing else.
+  bool complete = add_path(ruleset, "/", kAccessReadDir) == 0;
+  for (const PlannedEntry& entry : view) {
+    if (!complete) break;
+    if (entry.kind == ViewKind::Symlink || entry.kind == ViewKind::Cover) continue;
+    complete = add_path(ruleset, entry.target, rights_of(entry, abi)) == 0;
   }
-  if (result == 0) result = ::syscall(SYS_landlock_restrict_self, ruleset, 0);
-  const int saved = errno;
-  ::close(ruleset);
-  errno = saved;
-  return result == 0 ? 0 : -1;
+  return restrict_self(ruleset, complete);
 }
 
 }  // namespace symbiont::sandbox

@@ -1,7 +1,11 @@
 #ifndef SYMBIONT_SANDBOX_LANDLOCK_H_
 #define SYMBIONT_SANDBOX_LANDLOCK_H_
 
+#include <span>
+
 namespace symbiont::sandbox {
+
+struct PlannedEntry;
 
 /// Landlock version of this kernel, 0 when there is none. Allocates nothing.
 [[nodiscard]] int landlock_abi();
@@ -11,6 +15,9 @@ namespace symbiont::sandbox {
 /// executed and read. Returns 0 or -1 with errno. Does not stop TCP fast open, MPTCP, UDP or
 /// pathname sockets: those are the network namespace's and seccomp's part.
 [[nodiscard]] int landlock_deny_all(int executable_fd);
+
+/// The same, but for what `view` shows: call it inside the new root. `deny_network` denies TCP too.
+[[nodiscard]] int landlock_view(std::span<const PlannedEntry> view, bool deny_network);
 
 }  // namespace symbiont::sandbox
 

@@ -16,6 +16,7 @@
 
 #include "base/file.h"
 #include "base/mutex.h"
+#include "sandbox/child.h"
 #include "sandbox/launcher_connection.h"
 #include "sandbox/proof.h"
 #include "sandbox/sandbox.h"
@@ -26,6 +27,63 @@ namespace {
 
 using std::chrono::steady_clock;
 
+VerdictKind kind_of(Denial::Kind kind) {
+  switch (kind) {
+    case Denial::Kind::File:
+      return VerdictKind::FsDenied;
+    case Denial::Kind::Network:
+      return VerdictKind::NetDenied;
+    case Denial::Kind::Process:
+      return VerdictKind::ProcessLimit;
+    case Denial::Kind::Syscall:
+      return VerdictKind::SyscallDenied;
+  }
+  return VerdictKind::SyscallDenied;
+}
+
+void explain(Verdict& verdict, const Denial& denial) {
+  verdict.kind = kind_of(denial.kind);
+  if (denial.kind == Denial::Kind::Syscall) {
+    verdict.syscall = denial.name;
+    verdict.phase = "program";
+    return;
+  }
+  verdict.subject = denial.name;
+  verdict.port = denial.port;
+  verdict.reason = denial.reason;
+}
+
+/// The signals that a limit of ours sends.
+std::optional<VerdictKind> limit_of(int signal) {
+  switch (signal) {
+    case SIGSYS:
+      return VerdictKind::SyscallDenied;
+    case SIGXCPU:
+      return VerdictKind::CpuTimeLimit;
+    case SIGXFSZ:
+      return VerdictKind::FileSizeLimit;
+    default:
+      return std::nullopt;
+  }
+}
+
+/// A program that failed after it was denied something: what it was denied last. A shell tells the
+/// signal that ended its last command as 128 + signal.
+void explain_failure(Verdict& verdict, const ReplyMessage& ended) {
+  constexpr int kShellSignal = 128;
+  if (const auto limit = limit_of(verdict.exit_code - kShellSignal)) {
+    verdict.kind = *limit;
+    return;
+  }
+  if (ended.newest_denial >= 0 && std::cmp_less(ended.newest_denial, ended.denials.size())) {
+    explain(verdict, ended.denials[static_cast<std::size_t>(ended.newest_denial)]);
+  } else if (ended.scratch_full) {
+    verdict.kind = VerdictKind::DiskLimit;
+    verdict.limit_bytes = ended.scratch_bytes;
+    verdict.reason = "no space was left for temporary files";
+  }
+}
+
 /// What ended a process, from the launcher's figures and from who asked for a kill.
 Verdict make_verdict(const ReplyMessage& ended,
                      std::optional<VerdictKind> killed_for,
@@ -35,26 +93,24 @@ Verdict make_verdict(const ReplyMessage& ended,
   verdict.limit_bytes = ended.memory_limit;
   verdict.peak_bytes = ended.peak_memory_bytes;
   const int status = ended.wait_status;
+  const bool exited = ended.reported && WIFEXITED(status);
+  if (exited) verdict.exit_code = WEXITSTATUS(status);
+  if (!exited) verdict.signal = ended.reported ? WTERMSIG(status) : SIGKILL;
+  const auto limit = exited ? std::nullopt : limit_of(verdict.signal);
   if (ended.out_of_memory) {
     verdict.kind = VerdictKind::MemoryLimit;
-  } else if (ended.reported && WIFEXITED(status)) {
-    verdict.kind = VerdictKind::Exited;
-    verdict.exit_code = WEXITSTATUS(status);
-  } else if (ended.reported && WTERMSIG(status) == SIGSYS) {
-    verdict.kind = VerdictKind::SyscallDenied;
+  } else if (!ended.fatal_call.empty()) {
+    explain_failure(verdict, ended);
     verdict.signal = SIGSYS;
-  } else if (ended.reported && WTERMSIG(status) == SIGXCPU) {
-    verdict.kind = VerdictKind::CpuTimeLimit;
-    verdict.signal = SIGXCPU;
-  } else if (ended.reported && WTERMSIG(status) == SIGXFSZ) {
-    verdict.kind = VerdictKind::FileSizeLimit;
-    verdict.signal = SIGXFSZ;
-  } else if (killed_for) {
+  } else if (killed_for == VerdictKind::TimeLimit) {
     verdict.kind = *killed_for;
-    verdict.signal = SIGKILL;
+  } else if (limit) {
+    verdict.kind = *limit;
+  } else if (killed_for && !exited) {
+    verdict.kind = *killed_for;
   } else {
-    verdict.kind = VerdictKind::Signaled;
-    verdict.signal = ended.reported ? WTERMSIG(status) : SIGKILL;
+    verdict.kind = exited ? VerdictKind::Exited : VerdictKind::Signaled;
+    if (!exited || verdict.exit_code != 0) explain_failure(verdict, ended);
   }
   return verdict;
 }
@@ -62,13 +118,13 @@ Verdict make_verdict(const ReplyMessage& ended,
 class Process final : public SandboxedProcess {
  public:
   Process(std::shared_ptr<LauncherConnection> connection,
-          std::uint64_t id,
-          ReplyMessage started,
+          LauncherConnection::Started started,
           ProofExpectation expectation)
       : connection_(std::move(connection)),
-        id_(id),
-        started_(std::move(started)),
-        expectation_(std::move(expectation)) {}
+        id_(started.id),
+        started_(std::move(started.reply)),
+        expectation_(std::move(expectation)),
+        relay_(std::move(started.relay)) {}
 
   ~Process() override {
     kill(VerdictKind::Killed);
@@ -86,12 +142,28 @@ class Process final : public SandboxedProcess {
     return check_proof(items);
   }
 
-  void kill(VerdictKind reason) override {
+  [[nodiscard]] Result<std::vector<ProofItem>> proof() const override {
+    return collect_proof(expectation_);
+  }
+
+  void kill(VerdictKind reason) override { signal(SIGKILL, reason); }
+
+  void signal(int signal, std::optional<VerdictKind> reason) override {
     {
       const MutexLock lock(mutex_);
       if (!killed_for_) killed_for_ = reason;
     }
-    connection_->send_kill(id_);
+    connection_->send_signal(id_, signal);
+  }
+
+  [[nodiscard]] UniqueFd take_relay() override {
+    const MutexLock lock(mutex_);
+    return std::move(relay_);
+  }
+
+  [[nodiscard]] DenialSummary denials() override {
+    const auto ended = connection_->wait_ended(id_, steady_clock::now());
+    return ended ? DenialSummary{ended->denials, ended->denials_dropped} : DenialSummary{};
   }
 
   [[nodiscard]] std::optional<Verdict> wait_until(steady_clock::time_point deadline) override {
@@ -105,7 +177,8 @@ class Process final : public SandboxedProcess {
 
   [[nodiscard]] Usage usage() override {
     const ReplyMessage reply = connection_->usage(id_);
-    return {reply.peak_memory_bytes, reply.cpu_time_us, reply.throttled_us};
+    return {reply.peak_memory_bytes, reply.cpu_time_us, reply.throttled_us, reply.written_bytes,
+            reply.scratch_bytes};
   }
 
  private:
@@ -116,6 +189,7 @@ class Process final : public SandboxedProcess {
   const steady_clock::time_point begin_ = steady_clock::now();
   Mutex mutex_;
   std::optional<VerdictKind> killed_for_ SYMBIONT_GUARDED_BY(mutex_);
+  UniqueFd relay_ SYMBIONT_GUARDED_BY(mutex_);
 };
 
 ProofExpectation expectation_for(const Policy& policy, const ReplyMessage& started) {
@@ -126,13 +200,17 @@ ProofExpectation expectation_for(const Policy& policy, const ReplyMessage& start
   expectation.scratch_bytes = policy.scratch_bytes;
   expectation.memory_cgroup = started.cgroup;
   expectation.undumpable = policy.undumpable;
+  if (policy.root != RootKind::View) return expectation;
+  expectation.any_program = true;
+  expectation.own_network = policy.network != NetworkAccessMode::Full;
+  expectation.view = policy.view;
   return expectation;
 }
 
 Error start_error(const ReplyMessage& failed) {
   std::string missing;
   for (const auto& [name, control] : failed.controls) {
-    if (control.state == ControlState::Enforced) continue;
+    if (control.state == ControlState::Enforced || !is_required(name)) continue;
     missing += "\n  " + name + ": " + control.detail +
                (control.remedy.empty() ? "" : " (" + control.remedy + ")");
   }
@@ -150,16 +228,26 @@ class RealLauncher final : public Launcher {
   explicit RealLauncher(std::filesystem::path program) : program_(std::move(program)) {}
 
   [[nodiscard]] Result<std::unique_ptr<SandboxedProcess>> spawn(const Policy& policy,
-                                                                UniqueFd control) override {
+                                                                Attached attached) override {
     for (const auto& name : policy.allowed_syscalls) {
       SYMBIONT_TRY([[maybe_unused]] const int number, syscall_number(name));
     }
     SYMBIONT_TRY(const UniqueFd program, open_regular_file(policy.program));
     SYMBIONT_TRY(const auto connection, connected());
-    SYMBIONT_TRY(const auto started, connection->spawn(policy, program.get(), control.get()));
-    if (started.second.reply == Reply::Failed) return fail(start_error(started.second));
-    return std::make_unique<Process>(connection, started.first, started.second,
-                                     expectation_for(policy, started.second));
+    std::vector<int> fds = {program.get()};
+    std::vector<int> passed = {kPlanProgram};
+    const int control = attached.control.get();
+    for (const auto& [fd, slot] :
+         {std::pair(control, kPlanControl), std::pair(attached.in, kPlanIn),
+          std::pair(attached.out, kPlanOut), std::pair(attached.err, kPlanErr)}) {
+      if (fd < 0) continue;
+      fds.push_back(fd);
+      passed.push_back(slot);
+    }
+    SYMBIONT_TRY(auto started, connection->spawn(policy, fds, std::move(passed)));
+    if (started.reply.reply == Reply::Failed) return fail(start_error(started.reply));
+    ProofExpectation expectation = expectation_for(policy, started.reply);
+    return std::make_unique<Process>(connection, std::move(started), std::move(expectation));
   }
 
  private:

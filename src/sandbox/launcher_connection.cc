@@ -67,27 +67,20 @@ class SpawnAttributes {
 
 Result<pid_t> spawn_program(const std::filesystem::path& program,
                             const std::vector<std::string>& arguments,
-                            int socket,
-                            int output_fd) {
+                            int socket) {
   // A copy above the fixed numbers: a dup2 of a descriptor onto itself would keep its close-on-exec
   // mark.
   constexpr int kAbove = 10;
   const UniqueFd high_socket(socket >= 0 ? ::fcntl(socket, F_DUPFD_CLOEXEC, kAbove) : -1);
-  const UniqueFd high_output(output_fd >= 0 ? ::fcntl(output_fd, F_DUPFD_CLOEXEC, kAbove) : -1);
   FileActions actions;
   actions.null(0, O_RDONLY);
-  if (high_output.is_valid()) {
-    actions.move(high_output.get(), 1);
-  } else {
-    actions.null(1, O_WRONLY);
-  }
+  actions.null(1, O_WRONLY);
   if (high_socket.is_valid()) actions.move(high_socket.get(), kLauncherFd);
   actions.close_from(high_socket.is_valid() ? kLauncherFd + 1 : kLauncherFd);
   const SpawnAttributes attributes;
   std::vector<std::string> words = {program.filename().string()};
   words.insert(words.end(), arguments.begin(), arguments.end());
   std::vector<char*> argv;
-  argv.reserve(words.size() + 1);
   for (auto& word : words)
     argv.push_back(word.data());
   argv.push_back(nullptr);
@@ -107,7 +100,7 @@ Result<std::shared_ptr<LauncherConnection>> LauncherConnection::start(
   }
   UniqueFd ours(ends[0]);
   const UniqueFd theirs(ends[1]);
-  SYMBIONT_TRY(const pid_t pid, spawn_program(program, {}, theirs.get(), -1));
+  SYMBIONT_TRY(const pid_t pid, spawn_program(program, {}, theirs.get()));
   return std::shared_ptr<LauncherConnection>(new LauncherConnection(std::move(ours), pid));
 }
 
@@ -125,7 +118,7 @@ LauncherConnection::~LauncherConnection() {
 
 void LauncherConnection::read_replies() {
   while (true) {
-    const auto packet = receive_packet(socket_.get());
+    auto packet = receive_packet(socket_.get());
     const auto reply =
         packet ? decode_reply(packet->text) : Result<ReplyMessage>(fail(packet.error()));
     const MutexLock lock(mutex_);
@@ -136,9 +129,11 @@ void LauncherConnection::read_replies() {
     }
     if (const auto at = entries_.find(reply->id); at != entries_.end()) {
       switch (reply->reply) {
+        case Reply::Probed:
         case Reply::Started:
         case Reply::Failed:
           at->second.started = *reply;
+          if (!packet->fds.empty()) at->second.relay = std::move(packet->fds.front());
           break;
         case Reply::Usage:
           at->second.usage = *reply;
@@ -164,31 +159,55 @@ void LauncherConnection::send(const RequestMessage& message, const std::vector<i
   changed_.notify_all();
 }
 
-Result<std::pair<std::uint64_t, ReplyMessage>> LauncherConnection::spawn(const Policy& policy,
-                                                                         int program_fd,
-                                                                         int control_fd) {
-  RequestMessage message;
-  message.policy = policy;
+Result<LauncherConnection::Started> LauncherConnection::ask(RequestMessage message,
+                                                            const std::vector<int>& fds) {
   {
     const MutexLock lock(mutex_);
     message.id = next_id_++;
     entries_.emplace(message.id, Entry{});
   }
-  send(message, {program_fd, control_fd});
+  if (const Status sent = send_packet(socket_.get(), encode(message), fds); !sent.has_value()) {
+    const MutexLock lock(mutex_);
+    entries_.erase(message.id);
+    if (sent.error().code() == ErrorCode::ResourceExhausted) return fail(sent.error());
+    alive_ = false;
+    return fail(ErrorCode::Unavailable, "symbiont-launcher has ended");
+  }
   const MutexLock lock(mutex_);
   while (alive_ && !entries_.at(message.id).started)
     changed_.wait(mutex_);
-  const auto started = entries_.at(message.id).started;
-  if (!started || started->reply == Reply::Failed) entries_.erase(message.id);
-  if (!started)
+  Entry& entry = entries_.at(message.id);
+  if (!entry.started) {
+    entries_.erase(message.id);
     return fail(ErrorCode::Unavailable, "symbiont-launcher ended while it started a process");
-  return std::pair(message.id, *started);
+  }
+  Started started{message.id, *entry.started, std::move(entry.relay)};
+  if (started.reply.reply != Reply::Started) entries_.erase(message.id);
+  return started;
 }
 
-void LauncherConnection::send_kill(std::uint64_t id) {
+Result<LauncherConnection::Started> LauncherConnection::spawn(const Policy& policy,
+                                                              const std::vector<int>& fds,
+                                                              std::vector<int> passed) {
   RequestMessage message;
-  message.request = Request::Kill;
+  message.policy = policy;
+  message.passed = std::move(passed);
+  return ask(std::move(message), fds);
+}
+
+Result<ControlReport> LauncherConnection::probe(const Policy& policy) {
+  RequestMessage message;
+  message.request = Request::Probe;
+  message.policy = policy;
+  SYMBIONT_TRY(Started answer, ask(std::move(message), {}));
+  return std::move(answer.reply.controls);
+}
+
+void LauncherConnection::send_signal(std::uint64_t id, int signal) {
+  RequestMessage message;
+  message.request = Request::Signal;
   message.id = id;
+  message.signal = signal;
   send(message, {});
 }
 

@@ -23,8 +23,7 @@ namespace symbiont::sandbox {
 /// launcher and all it started.
 class LauncherConnection {
  public:
-  /// Runs `program --probe` or, without arguments, as a launcher. posix_spawn only: the caller may
-  /// have many threads.
+  /// posix_spawn only: the caller may have many threads.
   [[nodiscard]] static Result<std::shared_ptr<LauncherConnection>> start(
       const std::filesystem::path& program);
   ~LauncherConnection();
@@ -33,10 +32,18 @@ class LauncherConnection {
 
   [[nodiscard]] bool alive();
   /// Id and Started or Failed. Unavailable when the launcher died meanwhile.
-  [[nodiscard]] Result<std::pair<std::uint64_t, ReplyMessage>> spawn(const Policy& policy,
-                                                                     int program_fd,
-                                                                     int control_fd);
-  void send_kill(std::uint64_t id);
+  struct Started {
+    std::uint64_t id = 0;
+    ReplyMessage reply;
+    UniqueFd relay;
+  };
+  /// `fds` and what they are, as PlanFd.
+  [[nodiscard]] Result<Started> spawn(const Policy& policy,
+                                      const std::vector<int>& fds,
+                                      std::vector<int> passed);
+  /// How the launcher would hold each control.
+  [[nodiscard]] Result<ControlReport> probe(const Policy& policy);
+  void send_signal(std::uint64_t id, int signal);
   /// Figures now, or the final ones; empty figures when the launcher does not answer within a
   /// second.
   [[nodiscard]] ReplyMessage usage(std::uint64_t id);
@@ -49,11 +56,13 @@ class LauncherConnection {
  private:
   struct Entry {
     std::optional<ReplyMessage> started;
+    UniqueFd relay;
     std::optional<ReplyMessage> usage;
     std::optional<ReplyMessage> ended;
   };
   LauncherConnection(UniqueFd socket, pid_t pid);
   void read_replies();
+  [[nodiscard]] Result<Started> ask(RequestMessage message, const std::vector<int>& fds);
   void send(const RequestMessage& message, const std::vector<int>& fds);
 
   const UniqueFd socket_;
@@ -66,12 +75,11 @@ class LauncherConnection {
   std::thread reader_;
 };
 
-/// posix_spawn of `program` with `socket` as kLauncherFd, an empty environment, and nothing else
-/// open but 0, 1 (to `output_fd` when >= 0) and 2.
+/// posix_spawn of `program` with `socket`, when valid, as kLauncherFd, an empty environment, and
+/// nothing else open but 0 and 1 (/dev/null) and 2.
 [[nodiscard]] Result<pid_t> spawn_program(const std::filesystem::path& program,
                                           const std::vector<std::string>& arguments,
-                                          int socket,
-                                          int output_fd);
+                                          int socket);
 
 }  // namespace symbiont::sandbox
 

@@ -22,9 +22,10 @@ struct LockdownSpec {
   std::uint64_t scratch_bytes = 0;  ///< 0: read-only root
   std::uint64_t scratch_inodes = 1024;
   std::uint64_t max_file_bytes = 0;
-  std::uint64_t data_bytes = 0;     ///< RLIMIT_DATA, 0 = none
-  std::uint64_t cpu_seconds = 0;    ///< RLIMIT_CPU, 0 = none
-  std::uint32_t max_processes = 0;  ///< RLIMIT_NPROC, 0 = none
+  std::uint64_t data_bytes = 0;        ///< RLIMIT_DATA, 0 = none
+  std::uint64_t cpu_seconds = 0;       ///< RLIMIT_CPU, 0 = none
+  std::uint32_t max_processes = 0;     ///< RLIMIT_NPROC, 0 = none
+  std::uint32_t max_descriptors = 64;  ///< RLIMIT_NOFILE; not encoded: a worker has the default
   bool undumpable = true;
   bool kill_on_violation = true;
   bool landlock = true;

@@ -56,6 +56,7 @@ class Inspector {
 
   void namespaces() {
     for (const char* name : kNamespaces) {
+      if (std::string_view(name) == "net" && !expected_.own_network) continue;
       std::error_code error;
       const auto theirs = fs::read_symlink(directory_ / "ns" / name, error);
       const auto ours = fs::read_symlink(fs::path("/proc/self/ns") / name, error);
@@ -65,6 +66,33 @@ class Inspector {
     const auto depth = std::ranges::distance(words(field("NSpid")));
     add("pid namespace", "its own, below ours", field("NSpid"),
         depth >= 1 && field("NSpid").contains('\t'));
+  }
+
+  /// Every mount is one of the view's or lies below one, and only what may be written is writable.
+  void view_mounts() {
+    const auto table = read_file(directory_ / "mountinfo", kMaxProcBytes);
+    std::istringstream lines(table.value_or(""));
+    std::string unexpected;
+    std::string writable;
+    std::size_t count = 0;
+    for (std::string line; std::getline(lines, line); ++count) {
+      std::istringstream fields(line);
+      std::string skip;
+      std::string at;
+      std::string options;
+      fields >> skip >> skip >> skip >> skip >> at >> options;
+      const ViewEntry* entry = nearest(at);
+      if (entry == nullptr && at != "/") unexpected += " " + at;
+      const bool may_write =
+          entry != nullptr &&
+          (entry->writable || entry->kind == ViewKind::Proc || entry->kind == ViewKind::Device);
+      if (!may_write && !("," + options + ",").contains(",ro,")) writable += " " + at;
+      if (!("," + options + ",").contains(",nosuid,")) unexpected += " " + at + " (set-id)";
+    }
+    add("mounts", "those of the profile", unexpected.empty() ? std::to_string(count) : unexpected,
+        count > 0 && unexpected.empty());
+    add("read-only mounts", "all but the write paths", writable.empty() ? "all" : writable,
+        count > 0 && writable.empty());
   }
 
   void mounts() {
@@ -112,7 +140,7 @@ class Inspector {
     const auto at = limits.find("Max core file size");
     const bool none = at != std::string::npos && words(limits.substr(at + 18, 30)).contains("0");
     add("core files", "0 bytes", none ? "0 bytes" : "allowed", none);
-    if (expected_.undumpable) {
+    if (expected_.undumpable && !expected_.any_program) {
       // Files of a process that cannot be dumped belong to root, not to its own user.
       struct stat info{};
       const std::string path = (directory_ / "environ").string();
@@ -130,6 +158,16 @@ class Inspector {
   std::vector<ProofItem> take() { return std::move(items_); }
 
  private:
+  /// The deepest entry of the view that holds `path`.
+  [[nodiscard]] const ViewEntry* nearest(const std::string& path) const {
+    const ViewEntry* found = nullptr;
+    for (const ViewEntry& entry : expected_.view) {
+      const bool holds = path == entry.target || path.starts_with(entry.target + "/");
+      if (!holds || entry.kind == ViewKind::Symlink) continue;
+      if (found == nullptr || entry.target.size() > found->target.size()) found = &entry;
+    }
+    return found;
+  }
   static std::string kind_of(int fd) {
     struct stat info{};
     if (::fstat(fd, &info) != 0) return errno_text(errno);
@@ -175,8 +213,12 @@ Result<std::vector<ProofItem>> collect_proof(const ProofExpectation& expectation
   SYMBIONT_TRY_STATUS(inspector.read());
   inspector.privileges();
   inspector.namespaces();
-  inspector.mounts();
-  inspector.descriptors();
+  if (expectation.any_program) {
+    inspector.view_mounts();
+  } else {
+    inspector.mounts();
+    inspector.descriptors();
+  }
   inspector.surroundings();
   return inspector.take();
 }

@@ -10,7 +10,10 @@
 #include <string>
 #include <vector>
 
+#include "symbiont/sandbox.h"
+
 #include "base/result.h"
+#include "sandbox/view.h"
 
 namespace symbiont::sandbox {
 
@@ -21,14 +24,12 @@ struct ProofExpectation {
   std::uint64_t scratch_bytes = 0;
   std::string memory_cgroup;  ///< last part of its memory group's path; empty: none expected
   bool undumpable = true;
-};
 
-/// One thing that was looked at.
-struct ProofItem {
-  std::string name;  ///< "seccomp", "capabilities", "namespace net", ...
-  std::string expected;
-  std::string found;
-  bool holds = false;
+  // RootKind::View: the program has run already, so what it may have changed is not looked at (its
+  // descriptors, whether it can be dumped), and its mounts are compared with the view.
+  bool any_program = false;
+  bool own_network = true;
+  std::vector<ViewEntry> view;
 };
 
 /// Looks at: seccomp mode and filters, no_new_privs, five capability sets, identities and groups,

@@ -3,6 +3,7 @@
 #include <sys/socket.h>
 #include <sys/uio.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstring>
@@ -13,6 +14,8 @@ namespace symbiont::sandbox {
 
 using nlohmann::json;
 
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(
+    ViewEntry, kind, source, target, directory, writable, executable, own)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Policy,
                                    arguments,
                                    root,
@@ -27,7 +30,18 @@ NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Policy,
                                    allowed_syscalls,
                                    kill_on_violation,
                                    undumpable,
-                                   strict)
+                                   strict,
+                                   view,
+                                   environment,
+                                   working_directory,
+                                   network,
+                                   report_files,
+                                   scratch_inodes,
+                                   io_bytes_per_second,
+                                   io_devices,
+                                   io_incomplete,
+                                   io_written,
+                                   gpu_wanted)
 
 namespace {
 
@@ -60,10 +74,37 @@ ControlReport controls_from_json(const json& in) {
   return controls;
 }
 
+json denials_to_json(const std::vector<Denial>& denials) {
+  json out = json::array();
+  for (const Denial& denial : denials)
+    out.push_back(
+        {static_cast<int>(denial.kind), denial.name, denial.port, denial.reason, denial.count});
+  return out;
+}
+
+std::vector<Denial> denials_from_json(const json& in) {
+  std::vector<Denial> denials;
+  for (const json& value : in) {
+    denials.push_back({static_cast<Denial::Kind>(value.at(0).get<int>()),
+                       value.at(1).get<std::string>(), value.at(2).get<std::uint16_t>(),
+                       value.at(3).get<std::string>(), value.at(4).get<std::uint64_t>()});
+  }
+  return denials;
+}
+
+bool has_policy(Request request) {
+  return request == Request::Spawn || request == Request::Probe;
+}
+
+std::string to_packet(const json& message) {
+  const std::vector<std::uint8_t> bytes = json::to_cbor(message);
+  return {bytes.begin(), bytes.end()};
+}
+
 template <typename Message, typename Fill>
 Result<Message> decode_with(const std::string& packet, Fill fill) {
-  const json in = json::parse(packet, nullptr, /*allow_exceptions=*/false);
-  if (in.is_discarded()) return fail(ErrorCode::DataCorrupt, "launcher packet is not JSON");
+  const json in = json::from_cbor(packet, /*strict=*/true, /*allow_exceptions=*/false);
+  if (in.is_discarded()) return fail(ErrorCode::DataCorrupt, "launcher packet is not CBOR");
   try {
     Message message;
     fill(in, message);
@@ -76,9 +117,12 @@ Result<Message> decode_with(const std::string& packet, Fill fill) {
 }  // namespace
 
 std::string encode(const RequestMessage& message) {
-  json out = {{"request", static_cast<int>(message.request)}, {"id", message.id}};
-  if (message.request == Request::Spawn) out["policy"] = policy_to_json(message.policy);
-  return out.dump();
+  json out = {{"request", static_cast<int>(message.request)},
+              {"id", message.id},
+              {"passed", message.passed},
+              {"signal", message.signal}};
+  if (has_policy(message.request)) out["policy"] = policy_to_json(message.policy);
+  return to_packet(out);
 }
 
 std::string encode(const ReplyMessage& m) {
@@ -97,15 +141,24 @@ std::string encode(const ReplyMessage& m) {
                     {"memory_limit", m.memory_limit},
                     {"peak", m.peak_memory_bytes},
                     {"cpu_us", m.cpu_time_us},
-                    {"throttled_us", m.throttled_us}};
-  return out.dump(-1, ' ', false, json::error_handler_t::replace);
+                    {"throttled_us", m.throttled_us},
+                    {"written", m.written_bytes},
+                    {"scratch", m.scratch_bytes},
+                    {"scratch_full", m.scratch_full},
+                    {"fatal_call", m.fatal_call},
+                    {"denials", denials_to_json(m.denials)},
+                    {"denials_dropped", m.denials_dropped},
+                    {"newest_denial", m.newest_denial}};
+  return to_packet(out);
 }
 
 Result<RequestMessage> decode_request(const std::string& packet) {
   return decode_with<RequestMessage>(packet, [](const json& in, RequestMessage& message) {
     message.request = static_cast<Request>(in.at("request").get<int>());
     message.id = in.at("id").get<std::uint64_t>();
-    if (message.request == Request::Spawn) message.policy = policy_from_json(in.at("policy"));
+    in.at("passed").get_to(message.passed);
+    in.at("signal").get_to(message.signal);
+    if (has_policy(message.request)) message.policy = policy_from_json(in.at("policy"));
   });
 }
 
@@ -127,12 +180,24 @@ Result<ReplyMessage> decode_reply(const std::string& packet) {
     in.at("peak").get_to(m.peak_memory_bytes);
     in.at("cpu_us").get_to(m.cpu_time_us);
     in.at("throttled_us").get_to(m.throttled_us);
+    in.at("written").get_to(m.written_bytes);
+    in.at("scratch").get_to(m.scratch_bytes);
+    in.at("scratch_full").get_to(m.scratch_full);
+    in.at("fatal_call").get_to(m.fatal_call);
+    m.denials = denials_from_json(in.at("denials"));
+    in.at("denials_dropped").get_to(m.denials_dropped);
+    in.at("newest_denial").get_to(m.newest_denial);
   });
 }
 
 Result<Packet> receive_packet(int socket) {
   Packet packet;
-  packet.text.resize(kMaxPacketBytes);
+  ssize_t size = 0;
+  do {
+    size = ::recv(socket, nullptr, 0, MSG_PEEK | MSG_TRUNC);
+  } while (size < 0 && errno == EINTR);
+  if (size < 0) return fail(errno_error("receive from the launcher socket"));
+  packet.text.resize(std::min(static_cast<std::size_t>(size), kMaxPacketBytes));
   iovec data{packet.text.data(), packet.text.size()};
   alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int) * kMaxPacketFds)> control{};
   msghdr message{};
@@ -166,7 +231,7 @@ Result<Packet> receive_packet(int socket) {
 Status send_packet(int socket, const std::string& text, const std::vector<int>& fds) {
   if (text.size() > kMaxPacketBytes || fds.size() > kMaxPacketFds) {
     return fail(ErrorCode::ResourceExhausted,
-                "a launcher packet is limited to 64 KiB and 2 descriptors");
+                "a launcher packet is limited to 192 KiB and 8 descriptors");
   }
   std::string copy = text;
   iovec data{copy.data(), copy.size()};

@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "symbiont/sandbox.h"
 #include "symbiont/verdict.h"
 
 #include "base/result.h"
@@ -25,6 +26,24 @@ struct Usage {
   std::uint64_t peak_memory_bytes = 0;
   std::uint64_t cpu_time_us = 0;
   std::uint64_t throttled_us = 0;
+  std::uint64_t written_bytes = 0;  ///< final only
+  std::uint64_t scratch_bytes = 0;  ///< final only
+};
+
+/// What was denied to a program that has ended; workers have none.
+struct DenialSummary {
+  std::vector<Denial> denials;
+  std::uint64_t dropped = 0;
+};
+
+/// What a program gets beside its policy. Descriptors that are not valid become /dev/null; the
+/// caller keeps the three plain ones.
+struct Attached {
+  Attached(UniqueFd control_fd = {}) : control(std::move(control_fd)) {}  // NOLINT: a worker's case
+  UniqueFd control;  ///< becomes kControlFd, when valid
+  int in = -1;
+  int out = -1;
+  int err = -1;
 };
 
 /// One confined process tree. Destroying it kills the tree and waits until nothing of it is left.
@@ -39,6 +58,14 @@ class SandboxedProcess {
   [[nodiscard]] virtual Status prove() const = 0;
   /// Kills the whole tree; `reason` becomes the verdict when nothing else ended it before.
   virtual void kill(VerdictKind reason) = 0;
+  /// Sends `signal` to the program alone. `reason`, when given, is the verdict if it ends.
+  virtual void signal(int signal, std::optional<VerdictKind> reason) = 0;
+  /// RootKind::View under network Restricted: the listening socket inside; invalid when taken.
+  [[nodiscard]] virtual UniqueFd take_relay() = 0;
+  /// After the end.
+  [[nodiscard]] virtual DenialSummary denials() = 0;
+  /// The same facts as prove(), one by one.
+  [[nodiscard]] virtual Result<std::vector<ProofItem>> proof() const = 0;
   /// Waits for the end. Empty when it is still running at `deadline`.
   [[nodiscard]] virtual std::optional<Verdict> wait_until(
       std::chrono::steady_clock::time_point deadline) = 0;
@@ -52,11 +79,10 @@ class SandboxedProcess {
 class Launcher {
  public:
   virtual ~Launcher() = default;
-  /// `control` becomes descriptor kControlFd of the program. FailedPrecondition lists controls this
-  /// host lacks (policy.strict); Internal with step and errno when the start failed half-way
-  /// (nothing is left behind).
+  /// FailedPrecondition lists controls this host lacks (policy.strict); Internal with step and
+  /// errno when the start failed half-way (nothing is left behind).
   [[nodiscard]] virtual Result<std::unique_ptr<SandboxedProcess>> spawn(const Policy& policy,
-                                                                        UniqueFd control) = 0;
+                                                                        Attached attached) = 0;
 };
 
 /// The real one. `launcher_program` empty: symbiont-launcher beside this executable, else

@@ -1,6 +1,5 @@
 #include "sandbox/seccomp_filter.h"
 
-#include <linux/audit.h>
 #include <linux/seccomp.h>
 #include <seccomp.h>
 #include <sys/mman.h>
@@ -9,22 +8,15 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstddef>
 #include <cstdlib>
 #include <initializer_list>
 #include <memory>
 
+#include "sandbox/filter_assembler.h"
+
 namespace symbiont::sandbox {
 namespace {
 
-#if defined(__x86_64__)
-constexpr std::uint32_t kAuditArch = AUDIT_ARCH_X86_64;
-#elif defined(__aarch64__)
-constexpr std::uint32_t kAuditArch = AUDIT_ARCH_AARCH64;
-#else
-#error "no system call table for this architecture"
-#endif
-constexpr std::uint32_t kX32Bit = 0x40000000;
 // Threads of one process and nothing else: what pthread_create asks of clone(2) in glibc 2.36.
 constexpr std::uint32_t kThreadFlags = 0x003d0f00;
 
@@ -54,88 +46,12 @@ constexpr std::initializer_list<int> kProgramStartCalls = {
 #endif
 };
 
-/// Appends instructions; every rule leaves the accumulator holding the system call number.
-class Assembler {
- public:
-  void load(std::size_t offset) {
-    emit(BPF_LD | BPF_W | BPF_ABS, 0, 0, static_cast<std::uint32_t>(offset));
-  }
-  void ret(std::uint32_t action) { emit(BPF_RET | BPF_K, 0, 0, action); }
-  void jump(std::uint16_t test, std::uint32_t value, std::uint8_t yes, std::uint8_t no) {
-    emit(static_cast<std::uint16_t>(BPF_JMP | test | BPF_K), yes, no, value);
-  }
-
-  void on_call(int number, std::uint32_t action) {
-    jump(BPF_JEQ, static_cast<std::uint32_t>(number), 0, 1);
-    ret(action);
-  }
-  /// Allows `number` when argument `index` has high half 0 and none of `forbidden` set, else
-  /// `otherwise`.
-  void without_bits(int number, unsigned index, std::uint32_t forbidden, std::uint32_t otherwise) {
-    jump(BPF_JEQ, static_cast<std::uint32_t>(number), 0, 6);
-    load(high_half(index));
-    jump(BPF_JEQ, 0, 0, 3);
-    load(low_half(index));
-    jump(BPF_JSET, forbidden, 1, 0);
-    ret(SECCOMP_RET_ALLOW);
-    ret(otherwise);
-  }
-  /// Allows `number` when all of `required` are set in argument `index` and none of `forbidden` in
-  /// `other_index`.
-  void with_bits(int number,
-                 unsigned index,
-                 std::uint32_t required,
-                 unsigned other_index,
-                 std::uint32_t forbidden,
-                 std::uint32_t otherwise) {
-    jump(BPF_JEQ, static_cast<std::uint32_t>(number), 0, 6);
-    load(low_half(other_index));
-    jump(BPF_JSET, forbidden, 3, 0);
-    load(low_half(index));
-    jump(BPF_JSET, required, 0, 1);
-    ret(SECCOMP_RET_ALLOW);
-    ret(otherwise);
-  }
-  /// Allows `number` when argument `index` equals one of `values`, else `otherwise`.
-  void one_of(int number,
-              unsigned index,
-              std::initializer_list<std::uint32_t> values,
-              std::uint32_t otherwise) {
-    const auto count = static_cast<std::uint8_t>(values.size());
-    jump(BPF_JEQ, static_cast<std::uint32_t>(number), 0, static_cast<std::uint8_t>(count + 5));
-    load(high_half(index));
-    jump(BPF_JEQ, 0, 0, static_cast<std::uint8_t>(count + 1));
-    load(low_half(index));
-    std::uint8_t left = count;
-    for (const std::uint32_t value : values) {
-      jump(BPF_JEQ, value, left, 0);
-      --left;
-    }
-    ret(otherwise);
-    ret(SECCOMP_RET_ALLOW);
-  }
-
-  Filter take() { return std::move(code_); }
-
- private:
-  static std::size_t low_half(unsigned index) {
-    return offsetof(seccomp_data, args) +
-           index * sizeof(std::uint64_t);  // little-endian hosts only
-  }
-  static std::size_t high_half(unsigned index) { return low_half(index) + sizeof(std::uint32_t); }
-  void emit(std::uint16_t code, std::uint8_t yes, std::uint8_t no, std::uint32_t value) {
-    code_.push_back(sock_filter{code, yes, no, value});
-  }
-
-  Filter code_;
-};
-
-void allow_all(Assembler& out, std::initializer_list<int> calls) {
+void allow_all(FilterAssembler& out, std::initializer_list<int> calls) {
   for (const int number : calls)
     out.on_call(number, SECCOMP_RET_ALLOW);
 }
 
-void memory_rules(Assembler& out, Phase phase, std::uint32_t deny) {
+void memory_rules(FilterAssembler& out, Phase phase, std::uint32_t deny) {
   out.without_bits(SYS_mprotect, 2, PROT_EXEC, deny);
   if (phase == Phase::Inference) {
     out.with_bits(SYS_mmap, 3, MAP_ANONYMOUS, 2, PROT_EXEC, deny);
@@ -154,7 +70,7 @@ void memory_rules(Assembler& out, Phase phase, std::uint32_t deny) {
   }
 }
 
-void load_rules(Assembler& out, std::uint32_t deny) {
+void load_rules(FilterAssembler& out, std::uint32_t deny) {
   allow_all(out, kLoadCalls);
   out.on_call(SYS_clone3,
               SECCOMP_RET_ERRNO | ENOSYS);  // its flags are in memory: make libc use clone
@@ -171,13 +87,8 @@ Filter build_filter(const FilterOptions& options) {
   const std::uint32_t deny = options.kill_on_violation
                                  ? SECCOMP_RET_KILL_PROCESS
                                  : (SECCOMP_RET_ERRNO | static_cast<std::uint32_t>(EPERM));
-  Assembler out;
-  out.load(offsetof(seccomp_data, arch));
-  out.jump(BPF_JEQ, kAuditArch, 1, 0);
-  out.ret(SECCOMP_RET_KILL_PROCESS);
-  out.load(offsetof(seccomp_data, nr));
-  out.jump(BPF_JGE, kX32Bit, 0, 1);
-  out.ret(SECCOMP_RET_KILL_PROCESS);
+  FilterAssembler out;
+  out.start();
   allow_all(out, kInferenceCalls);
   for (const int number : options.extra_allowed)
     out.on_call(number, SECCOMP_RET_ALLOW);
@@ -202,6 +113,19 @@ int install_filter(std::span<const sock_filter> filter) {
       const_cast<sock_filter*>(filter.data())};    // NOLINT: the kernel only reads it
   return static_cast<int>(
       ::syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC, &program));
+}
+
+int install_filter_with_listener(std::span<const sock_filter> filter) {
+  const sock_fprog program{
+      static_cast<unsigned short>(filter.size()),  // NOLINT(google-runtime-int): kernel's type
+      const_cast<sock_filter*>(filter.data())};    // NOLINT: the kernel only reads it
+  constexpr unsigned kWaitKillable = 1U << 5U;     // since Linux 5.19: a signal does not restart it
+  constexpr unsigned kListener = SECCOMP_FILTER_FLAG_NEW_LISTENER;
+  auto result =
+      ::syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, kListener | kWaitKillable, &program);
+  if (result < 0 && errno == EINVAL)
+    result = ::syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, kListener, &program);
+  return static_cast<int>(result);
 }
 
 Result<int> syscall_number(std::string_view name) {

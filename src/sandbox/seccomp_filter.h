@@ -12,6 +12,8 @@
 #include <string_view>
 #include <vector>
 
+#include "symbiont/sandbox_profile.h"
+
 #include "base/result.h"
 
 namespace symbiont::sandbox {
@@ -37,8 +39,22 @@ using Filter = std::vector<sock_filter>;
 /// checked. PROT_EXEC is denied everywhere.
 [[nodiscard]] Filter build_filter(const FilterOptions& options);
 
+struct ProgramFilterOptions {
+  bool kill_on_violation = true;  ///< without `notify`: kill the process, else EPERM
+  bool notify = false;            ///< denied calls are told to the launcher, which answers or kills
+  bool report_files = false;      ///< with `notify`: every open(2) is told too
+  NetworkAccessMode network = NetworkAccessMode::None;
+  std::vector<std::string> allowed;  ///< in place of the baseline; empty: the baseline
+};
+
+/// The filter of any program. New processes are always asked for (`notify`) or refused with EAGAIN;
+/// set-id modes, namespaces, and sockets beyond `network` are denied whatever `allowed` names.
+[[nodiscard]] Filter build_program_filter(const ProgramFilterOptions& options);
+
 /// Installs `filter` on all threads of this process. Needs no_new_privs. Allocates nothing.
 [[nodiscard]] int install_filter(std::span<const sock_filter> filter);
+/// The same for the one thread of a process; returns the descriptor of its notifications.
+[[nodiscard]] int install_filter_with_listener(std::span<const sock_filter> filter);
 
 /// Number of a system call by name ("openat") on this architecture; InvalidArgument names an
 /// unknown one.

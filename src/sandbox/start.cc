@@ -1,66 +1,41 @@
 #include "sandbox/start.h"
 
 #include <fcntl.h>
-#include <linux/sched.h>
 #include <poll.h>
+#include <sched.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
-#include <sys/wait.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cmath>
-#include <csignal>
+#include <cstring>
 #include <memory>
 #include <sstream>
 #include <vector>
 
 #include "base/file.h"
 #include "sandbox/child.h"
-#include "sandbox/landlock.h"
+#include "sandbox/own_mounts.h"
+#include "sandbox/prepared_tree.h"
 #include "sandbox/seccomp_filter.h"
 
 namespace symbiont::sandbox {
 namespace {
 
-// The identity inside. As root, the one outside is a range of its own that no account uses
-// (systemd's container range starts at 524288, dynamic users end at 65519); each worker of a
-// launcher gets another.
-constexpr uid_t kInsideId = 1000;
-constexpr uid_t kOutsideBase = 2'000'000'000;
-constexpr uid_t kOutsideCount =
-    4'194'304;  // the highest pid_max (PID_MAX_LIMIT): pids tell workers apart
-constexpr std::uint64_t kScratchInodes = 1024;
-constexpr std::uint32_t kProcessSlack = 3;  // pid 1, the program, and one thread of the C library
-constexpr int kFirstHighFd = 10;
+// Pid 1, the program, and one thread of the C library.
+constexpr std::uint32_t kProcessSlack = 3;
+constexpr std::uint32_t kProgramDescriptors = 1024;
+constexpr int kSetupMilliseconds = 10'000;  // a hanging file system must not stop the launcher
+constexpr int kRootInodes = 4096;
 
 using Failure = std::unexpected<StartFailure>;
 
 Failure failed(std::string step, int error_number = errno) {
   return Failure(StartFailure{std::move(step), error_number});
-}
-
-struct Pipe {
-  UniqueFd read;
-  UniqueFd write;
-};
-
-/// Descriptors above kFirstHighFd, so that the child can lay out 0..3 without stepping on them.
-std::expected<UniqueFd, StartFailure> high(int fd) {
-  UniqueFd copy(::fcntl(fd, F_DUPFD_CLOEXEC, kFirstHighFd));
-  if (!copy.is_valid()) return failed("duplicate a descriptor");
-  return copy;
-}
-
-std::expected<Pipe, StartFailure> make_pipe() {
-  std::array<int, 2> ends{};
-  if (::pipe2(ends.data(), O_CLOEXEC) != 0) return failed("make a pipe");
-  const UniqueFd read_end(ends[0]);
-  const UniqueFd write_end(ends[1]);
-  SYMBIONT_TRY(UniqueFd high_read, high(read_end.get()));
-  SYMBIONT_TRY(UniqueFd high_write, high(write_end.get()));
-  return Pipe{std::move(high_read), std::move(high_write)};
 }
 
 LockdownSpec lockdown_spec(const Policy& policy, const HostFacts& host) {
@@ -69,7 +44,7 @@ LockdownSpec lockdown_spec(const Policy& policy, const HostFacts& host) {
   spec.gid = kInsideId;
   spec.change_identity = host.privileged;
   spec.scratch_bytes = policy.scratch_bytes;
-  spec.scratch_inodes = kScratchInodes;
+  spec.scratch_inodes = policy.scratch_inodes;
   spec.max_file_bytes = policy.max_file_bytes;
   spec.data_bytes = host.cgroups.has("memory") ? 0 : policy.memory_bytes;
   spec.cpu_seconds = policy.cpu_seconds;
@@ -80,32 +55,12 @@ LockdownSpec lockdown_spec(const Policy& policy, const HostFacts& host) {
   spec.undumpable = policy.undumpable;
   spec.kill_on_violation = policy.kill_on_violation;
   spec.landlock = host.landlock_abi > 0;
+  if (policy.root == RootKind::View) spec.max_descriptors = kProgramDescriptors;
+  if (policy.root == RootKind::View) return spec;
   for (const auto& name : policy.allowed_syscalls) {
     if (const auto number = syscall_number(name)) spec.extra_syscalls.push_back(*number);
   }
   return spec;
-}
-
-Status write_proc(pid_t pid, const char* file, const std::string& text) {
-  const std::string path = "/proc/" + std::to_string(pid) + "/" + file;
-  const UniqueFd fd(::open(path.c_str(), O_WRONLY | O_CLOEXEC));
-  if (!fd.is_valid()) return fail(errno_error("open '" + path + "'"));
-  return write_all(fd.get(), text, "'" + path + "'");
-}
-
-Status map_identities(pid_t pid, bool privileged, pid_t unique) {
-  if (privileged) {
-    const uid_t outside = kOutsideBase + static_cast<uid_t>(unique) % kOutsideCount;
-    const std::string map =
-        "0 0 1\n" + std::to_string(kInsideId) + " " + std::to_string(outside) + " 1\n";
-    SYMBIONT_TRY_STATUS(write_proc(pid, "uid_map", map));
-    return write_proc(pid, "gid_map", map);
-  }
-  SYMBIONT_TRY_STATUS(write_proc(pid, "setgroups", "deny"));
-  SYMBIONT_TRY_STATUS(write_proc(
-      pid, "uid_map", std::to_string(kInsideId) + " " + std::to_string(::geteuid()) + " 1\n"));
-  return write_proc(pid, "gid_map",
-                    std::to_string(kInsideId) + " " + std::to_string(::getegid()) + " 1\n");
 }
 
 /// The one child of pid 1, as this process numbers it.
@@ -137,120 +92,173 @@ cpu_set_t choose_cpus(double cores, pid_t rotate) {
   return chosen;
 }
 
-/// Kills and reaps a half-started tree.
-void discard(const ConfinedProcess& process) {
-  if (::syscall(SYS_pidfd_send_signal, process.init_pidfd.get(), SIGKILL, nullptr, 0) != 0 &&
-      errno != ESRCH)
-    return;
-  siginfo_t info{};
-  (void)::waitid(P_PIDFD, static_cast<id_t>(process.init_pidfd.get()), &info, WEXITED);
-}
+/// Writes a plan into the memory that a waiting child shares.
+class Planner {
+ public:
+  Planner(const Policy& policy, const HostFacts& host, PreparedTree& tree)
+      : policy_(policy), host_(host), tree_(tree), arena_(tree.arena()), plan_(tree.plan()) {}
 
-/// Everything that must outlive the clone in the parent, and that the child's plan points into.
-struct Preparation {
-  LockdownSpec spec;
-  std::string mount_data;
-  std::string environment;
-  std::vector<std::string> arguments;
-  std::vector<char*> argv;
-  std::array<char*, 2> envp{};
-  Filter filter;
-  cpu_set_t cpus{};
-  Pipe go;
-  Pipe step;
-  Pipe exit;
-  UniqueFd null;
-  UniqueFd control;
-  UniqueFd program;
-  ChildPlan plan;
+  /// False when the arena is full.
+  bool write(bool control) {
+    const LockdownSpec spec = lockdown_spec(policy_, host_);
+    plan_.root = policy_.root;
+    plan_.nice = policy_.nice;
+    plan_.control = control;
+    plan_.keep_capabilities = !host_.privileged;
+    plan_.read_only_root = policy_.scratch_bytes == 0;
+    if (!host_.cgroups.has("cpu"))
+      plan_.affinity = arena_.put(choose_cpus(policy_.cpu_cores, tree_.init_pid()));
+    write_command(spec);
+    if (policy_.root == RootKind::View) write_view();
+    write_filter(spec);
+    write_spec(spec);
+    return !arena_.overflowed();
+  }
+
+ private:
+  // The child needs no list of system calls: its filter is made here.
+  void write_spec(LockdownSpec spec) {
+    std::vector<int>().swap(spec.extra_syscalls);
+    auto* room = arena_.room<std::byte>(sizeof(LockdownSpec) + alignof(LockdownSpec));
+    if (room == nullptr) return;
+    void* at = room;
+    std::size_t space = sizeof(LockdownSpec) + alignof(LockdownSpec);
+    plan_.spec = new (std::align(alignof(LockdownSpec), sizeof(LockdownSpec), at, space))
+        LockdownSpec(std::move(spec));
+  }
+
+  std::span<char* const> words(const std::vector<std::string>& from) {
+    std::vector<char*> pointers;
+    for (const std::string& word : from)
+      pointers.push_back(const_cast<char*>(arena_.put_text(word)));  // NOLINT: exec's type
+    pointers.push_back(nullptr);
+    return arena_.put_all(std::span<char* const>(pointers));
+  }
+
+  void write_command(const LockdownSpec& spec) {
+    if (policy_.root == RootKind::View) {
+      plan_.argv = words(policy_.arguments);
+      plan_.envp = words(policy_.environment);
+      plan_.program = arena_.put_text(policy_.program.string());
+      plan_.working_directory = arena_.put_text(policy_.working_directory);
+      plan_.failed_exec = arena_.put_text("execute '" + policy_.program.string() + "'");
+      return;
+    }
+    std::vector<std::string> arguments = policy_.arguments;
+    arguments.insert(arguments.begin(), policy_.program.filename().string());
+    plan_.argv = words(arguments);
+    std::vector<std::string> environment;
+    if (policy_.root == RootKind::EmptyAfterExec)
+      environment.push_back(std::string(kLockdownVariable) + "=" + encode(spec));
+    plan_.envp = words(environment);
+    plan_.mount_data =
+        arena_.put_text(tmpfs(policy_.scratch_bytes, policy_.scratch_inodes, "0700"));
+  }
+
+  static std::string tmpfs(std::uint64_t bytes, std::uint64_t inodes, std::string_view mode) {
+    constexpr std::uint64_t kMinBytes = 4096;
+    return "size=" + std::to_string(std::max(bytes, kMinBytes)) +
+           ",nr_inodes=" + std::to_string(inodes) + ",mode=" + std::string(mode);
+  }
+
+  void write_view() {
+    std::vector<PlannedEntry> entries;
+    for (const ViewEntry& from : policy_.view) {
+      PlannedEntry& entry = entries.emplace_back();
+      entry.kind = from.kind;
+      entry.source = arena_.put_text(from.source);
+      entry.target = arena_.put_text(from.target);
+      entry.failed = arena_.put_text("show '" + from.target + "'");
+      entry.directory = from.directory;
+      entry.writable = from.writable;
+      entry.executable = from.executable;
+      entry.own = from.own && host_.privileged;
+    }
+    plan_.view = arena_.put_all(std::span<const PlannedEntry>(entries));
+    plan_.mount_data = arena_.put_text(tmpfs(0, kRootInodes, "0755"));
+    if (policy_.scratch_bytes > 0)
+      plan_.scratch_data =
+          arena_.put_text(tmpfs(policy_.scratch_bytes, policy_.scratch_inodes, "1777"));
+    plan_.relay = policy_.network == NetworkAccessMode::Restricted;
+    plan_.landlock_network = policy_.network == NetworkAccessMode::None;
+    plan_.notify = true;
+  }
+
+  void write_filter(const LockdownSpec& spec) {
+    Filter filter;
+    if (policy_.root == RootKind::EmptyBeforeExec) {
+      filter = build_filter({Phase::Program, policy_.kill_on_violation, spec.extra_syscalls});
+    } else if (policy_.root == RootKind::View) {
+      filter = build_program_filter({policy_.kill_on_violation, true, policy_.report_files,
+                                     policy_.network, policy_.allowed_syscalls});
+    }
+    plan_.filter = arena_.put_all(std::span<const sock_filter>(filter));
+  }
+
+  const Policy& policy_;
+  const HostFacts& host_;
+  PreparedTree& tree_;
+  SharedArena& arena_;
+  ChildPlan& plan_;
 };
 
-std::expected<void, StartFailure> open_descriptors(Preparation& p, int program_fd, int control_fd) {
-  SYMBIONT_TRY(p.go, make_pipe());
-  SYMBIONT_TRY(p.step, make_pipe());
-  SYMBIONT_TRY(p.exit, make_pipe());
-  const UniqueFd null(::open("/dev/null", O_RDWR | O_CLOEXEC));
-  if (!null.is_valid()) return failed("open '/dev/null'");
-  SYMBIONT_TRY(p.null, high(null.get()));
-  SYMBIONT_TRY(p.control, high(control_fd));
-  SYMBIONT_TRY(p.program, high(program_fd));
-  return {};
+/// One report of the child; empty at the end of file.
+std::expected<std::optional<std::pair<StepReport, UniqueFd>>, StartFailure> read_report(
+    int channel) {
+  pollfd ready{channel, POLLIN, 0};
+  int count = 0;
+  do {
+    count = ::poll(&ready, 1, kSetupMilliseconds);
+  } while (count < 0 && errno == EINTR);
+  if (count == 0) return failed("wait for the child's setup", ETIMEDOUT);
+  StepReport report;
+  iovec data{&report, sizeof report};
+  alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int))> control{};
+  msghdr message{};
+  message.msg_iov = &data;
+  message.msg_iovlen = 1;
+  message.msg_control = control.data();
+  message.msg_controllen = control.size();
+  const ssize_t bytes = ::recvmsg(channel, &message, MSG_CMSG_CLOEXEC);
+  if (bytes == 0) return std::nullopt;
+  if (bytes != sizeof report) return failed("hear from the child");
+  UniqueFd fd;
+  const cmsghdr* part = CMSG_FIRSTHDR(&message);
+  if (part != nullptr && part->cmsg_type == SCM_RIGHTS) {
+    int number = -1;
+    std::memcpy(&number, CMSG_DATA(part), sizeof number);
+    fd.reset(number);
+  }
+  return std::pair(report, std::move(fd));
 }
 
-/// Points the child at what `p` owns.
-void lay_out_plan(Preparation& p, const Policy& policy, const HostFacts& host, int rotate) {
-  ChildPlan& plan = p.plan;
-  plan.spec = &p.spec;
-  plan.root = policy.root;
-  plan.mount_data = p.mount_data.c_str();
-  plan.read_only_root = policy.scratch_bytes == 0;
-  plan.privileged = host.privileged;
-  plan.nice = policy.nice;
-  if (!host.cgroups.has("cpu")) {
-    p.cpus = choose_cpus(policy.cpu_cores, rotate);
-    plan.affinity = &p.cpus;
+/// Takes what the child hands over until its exec closes the channel.
+std::expected<void, StartFailure> follow_setup(int channel, ConfinedProcess& process) {
+  while (true) {
+    auto next = read_report(channel);
+    if (!next.has_value()) return std::unexpected(std::move(next).error());
+    if (!next->has_value()) return {};
+    auto& [report, fd] = **next;
+    switch (report.kind) {
+      case StepKind::Failed:
+        return failed(report.step == nullptr ? "" : report.step, report.sys_errno);
+      case StepKind::Relay:
+        process.relay = std::move(fd);
+        break;
+      case StepKind::Scratch:
+        process.scratch = std::move(fd);
+        break;
+      case StepKind::Notifications:
+        process.notifications = std::move(fd);
+        break;
+    }
   }
-  plan.filter = p.filter;
-  plan.go_fd = p.go.read.get();
-  plan.step_fd = p.step.write.get();
-  plan.exit_fd = p.exit.write.get();
-  plan.null_fd = p.null.get();
-  plan.control_fd = p.control.get();
-  plan.program_fd = p.program.get();
-  plan.argv = p.argv.data();
-  plan.envp = p.envp.data();
 }
 
-std::expected<std::unique_ptr<Preparation>, StartFailure> prepare(const Policy& policy,
-                                                                  const HostFacts& host,
-                                                                  int program_fd,
-                                                                  int control_fd) {
-  auto p = std::make_unique<Preparation>();
-  p->spec = lockdown_spec(policy, host);
-  p->mount_data = "size=" + std::to_string(std::max<std::uint64_t>(policy.scratch_bytes, 4096)) +
-                  ",nr_inodes=" + std::to_string(kScratchInodes) + ",mode=0700";
-  p->arguments = policy.arguments;
-  p->arguments.insert(p->arguments.begin(), policy.program.filename().string());
-  for (auto& argument : p->arguments)
-    p->argv.push_back(argument.data());
-  p->argv.push_back(nullptr);
-  if (policy.root == RootKind::EmptyAfterExec) {
-    p->environment = std::string(kLockdownVariable) + "=" + encode(p->spec);
-    p->envp[0] = p->environment.data();
-  } else {
-    p->filter = build_filter({Phase::Program, policy.kill_on_violation, p->spec.extra_syscalls});
-  }
-  if (auto opened = open_descriptors(*p, program_fd, control_fd); !opened.has_value()) {
-    return std::unexpected(std::move(opened).error());
-  }
-  lay_out_plan(*p, policy, host, control_fd);
-  return p;
-}
-
-std::expected<ConfinedProcess, StartFailure> clone_init(Preparation& p) {
-  ConfinedProcess process;
-  int pidfd = -1;
-  clone_args args{};
-  args.flags = CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC |
-               CLONE_NEWUTS | CLONE_NEWCGROUP | CLONE_PIDFD;
-  args.pidfd = reinterpret_cast<std::uintptr_t>(&pidfd);  // NOLINT: the kernel's interface
-  args.exit_signal = SIGCHLD;
-  const auto pid = static_cast<pid_t>(::syscall(SYS_clone3, &args, sizeof args));
-  if (pid < 0) return failed("make namespaces");
-  if (pid == 0) {
-    // The launcher's ends must not live on in the child: it waits for their end of file.
-    ::close(p.go.write.get());
-    ::close(p.step.read.get());
-    ::close(p.exit.read.get());
-    run_init(p.plan);
-  }
-  process.init_pid = pid;
-  process.init_pidfd.reset(pidfd);
-  p.go.read.reset();
-  p.step.write.reset();
-  p.exit.write.reset();
-  process.exit_pipe = std::move(p.exit.read);
-  return process;
+CgroupLimits limits_of(const Policy& policy) {
+  return {policy.memory_bytes, policy.cpu_cores,
+          policy.threads + policy.child_processes + kProcessSlack, policy.io_bytes_per_second,
+          policy.io_devices};
 }
 
 }  // namespace
@@ -261,38 +269,32 @@ Error StartFailure::to_error() const {
 
 std::expected<ConfinedProcess, StartFailure> start_confined(const Policy& policy,
                                                             const HostFacts& host,
-                                                            int program_fd,
-                                                            int control_fd,
-                                                            const std::string& name) {
-  SYMBIONT_TRY(auto preparation, prepare(policy, host, program_fd, control_fd));
-  const CgroupLimits limits{policy.memory_bytes, policy.cpu_cores,
-                            policy.threads + policy.child_processes + kProcessSlack};
-  auto cgroup = Cgroup::create(host.cgroups, name, limits);
-  if (!cgroup.has_value()) return failed(cgroup.error().message(), cgroup.error().sys_errno());
-  SYMBIONT_TRY(ConfinedProcess process, clone_init(*preparation));
-  process.cgroup = std::move(*cgroup);
-  Status ready = process.cgroup->add(process.init_pid);
-  if (ready.has_value())
-    ready = map_identities(process.init_pid, host.privileged, process.init_pid);
-  if (!ready.has_value()) {
-    discard(process);
-    return failed(ready.error().message(), ready.error().sys_errno());
-  }
-  if (::write(preparation->go.write.get(), "g", 1) != 1) {
-    discard(process);
-    return failed("release the child");
-  }
-  StepReport report;
-  const ssize_t count = ::read(preparation->step.read.get(), &report, sizeof report);
-  if (count != 0) {
-    discard(process);
-    if (count == sizeof report && report.step != nullptr)
-      return failed(report.step, report.sys_errno);
-    return failed("hear from the child");
-  }
-  process.program_pid = child_of(process.init_pid);
-  process.controls = plan_controls(policy, host);
-  return process;
+                                                            PreparedTree tree,
+                                                            ProgramFds fds) {
+  if (const Status limited = tree.cgroup().set_limits(limits_of(policy)); !limited.has_value())
+    return failed(limited.error().message(), limited.error().sys_errno());
+  if (!Planner(policy, host, tree).write(fds.control.is_valid()))
+    return failed("write the plan", ENOMEM);
+  const std::vector<UniqueFd> own = open_own_trees(tree.plan().view, tree.outside_id());
+  const UniqueFd null(::open("/dev/null", O_RDWR | O_CLOEXEC));
+  if (!null.is_valid()) return failed("open '/dev/null'");
+  std::vector<int> passed;
+  for (const UniqueFd* fd : {&fds.program, &fds.control, &fds.in, &fds.out, &fds.err})
+    passed.push_back(fd->is_valid() ? fd->get() : null.get());
+  for (const UniqueFd& mount : own)
+    passed.push_back(mount.get());
+  if (const Status went = tree.go(passed); !went.has_value())
+    return failed(went.error().message(), went.error().sys_errno());
+  ConfinedProcess process;
+  SYMBIONT_TRY_STATUS(follow_setup(tree.channel(), process));
+  ConfinedProcess owner = tree.release();
+  owner.relay = std::move(process.relay);
+  owner.scratch = std::move(process.scratch);
+  owner.notifications = std::move(process.notifications);
+  owner.program_pid = child_of(owner.init_pid);
+  owner.program_pidfd.reset(
+      static_cast<int>(::syscall(SYS_pidfd_open, owner.program_pid, 0)));  // gone: it has ended
+  return owner;
 }
 
 }  // namespace symbiont::sandbox

@@ -10,6 +10,7 @@
 #include <expected>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "symbiont/verdict.h"
 
@@ -25,16 +26,23 @@ struct ExitReport {
   std::int32_t wait_status = 0;
   std::int32_t max_rss_kib = 0;
   std::int64_t cpu_time_us = 0;
+  std::int64_t written_bytes = 0;  ///< to block devices, by it and the children it waited for
 };
+
+/// The identity that a program has inside its user namespace.
+inline constexpr uid_t kInsideId = 1000;
 
 /// A started process tree. `init` is pid 1 of its namespace; killing it kills everything.
 struct ConfinedProcess {
   UniqueFd init_pidfd;
   pid_t init_pid = -1;
   pid_t program_pid = -1;
-  UniqueFd exit_pipe;  ///< an ExitReport, then end of file
+  UniqueFd program_pidfd;
+  UniqueFd exit_pipe;      ///< an ExitReport, then end of file
+  UniqueFd relay;          ///< network Restricted: the listening socket inside
+  UniqueFd scratch;        ///< its temporary files, to ask how full they are
+  UniqueFd notifications;  ///< of the system call filter
   std::optional<Cgroup> cgroup;
-  ControlReport controls;
 };
 
 /// A failed start: which step, with what errno. Nothing is left behind.
@@ -56,13 +64,22 @@ struct HostFacts {
 /// How each control of `policy` will be held on this host. Pure.
 [[nodiscard]] ControlReport plan_controls(const Policy& policy, const HostFacts& host);
 
-/// Starts `policy.program`, opened as `program_fd`, with `control_fd` as its kControlFd. `name` is
-/// its cgroup's name.
+/// What comes with a spawn request; invalid ones become /dev/null.
+struct ProgramFds {
+  UniqueFd program;  ///< executed, but for RootKind::View
+  UniqueFd control;  ///< kControlFd of the program, when valid
+  UniqueFd in;
+  UniqueFd out;
+  UniqueFd err;
+};
+
+class PreparedTree;
+
+/// Starts `policy.program` in `tree`.
 [[nodiscard]] std::expected<ConfinedProcess, StartFailure> start_confined(const Policy& policy,
                                                                           const HostFacts& host,
-                                                                          int program_fd,
-                                                                          int control_fd,
-                                                                          const std::string& name);
+                                                                          PreparedTree tree,
+                                                                          ProgramFds fds);
 
 }  // namespace symbiont::sandbox
 

@@ -2,10 +2,12 @@
 
 #include <poll.h>
 #include <sys/syscall.h>
+#include <sys/vfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <csignal>
 #include <sstream>
@@ -40,6 +42,52 @@ std::uint64_t status_bytes(const std::string& status, std::string_view name) {
   return kib * 1024;
 }
 
+void signal_program(const ConfinedProcess& process, int signal) {
+  if (signal == SIGKILL) {
+    kill_tree(process);
+  } else if (process.program_pidfd.is_valid()) {
+    (void)::syscall(SYS_pidfd_send_signal, process.program_pidfd.get(), signal, nullptr, 0);
+  }
+}
+
+constexpr std::size_t kMaxCounted = 4096;
+
+/// Adds the processes below `pid` to `count`.
+void count_below(pid_t pid, std::size_t& count) {
+  const std::string at = std::to_string(pid);
+  const auto text = read_file("/proc/" + at + "/task/" + at + "/children", kPageSlack);
+  std::istringstream children(text.value_or(std::string()));
+  for (pid_t child = 0; count < kMaxCounted && children >> child;) {
+    ++count;
+    count_below(child, count);
+  }
+}
+
+/// Processes of a tree beside pid 1.
+std::size_t count_processes(const ConfinedProcess& process) {
+  const auto inside =
+      process.cgroup ? process.cgroup->processes(kMaxCounted) : std::vector<pid_t>();
+  if (!inside.empty()) return inside.size() - 1;
+  std::size_t count = 0;
+  count_below(process.init_pid, count);
+  return count;
+}
+
+void add_scratch(const ConfinedProcess& process, ReplyMessage& reply) {
+  struct statfs info{};
+  if (!process.scratch.is_valid() || ::fstatfs(process.scratch.get(), &info) != 0) return;
+  reply.scratch_bytes = (info.f_blocks - info.f_bfree) * static_cast<std::uint64_t>(info.f_bsize);
+  reply.scratch_full = info.f_bavail == 0 || info.f_ffree == 0;
+}
+
+void add_denials(const std::optional<Notifier>& notifier, ReplyMessage& reply) {
+  if (!notifier) return;
+  reply.fatal_call = notifier->fatal_call();
+  reply.denials = notifier->log().denials();
+  reply.denials_dropped = notifier->log().dropped();
+  reply.newest_denial = notifier->log().newest();
+}
+
 ReplyMessage usage_of(const ConfinedProcess& process) {
   ReplyMessage reply;
   const CgroupUsage usage = process.cgroup ? process.cgroup->usage() : CgroupUsage{};
@@ -59,18 +107,28 @@ Supervisor::Supervisor(UniqueFd socket) : socket_(std::move(socket)), host_(find
 Status Supervisor::run() {
   while (true) {
     std::vector<pollfd> polled = {{socket_.get(), POLLIN, 0}};
-    std::vector<std::uint64_t> ids = {0};
-    for (const auto& [id, child] : children_) {
-      polled.push_back({child.process.init_pidfd.get(), POLLIN, 0});
-      ids.push_back(id);
-    }
+    std::vector<Source> sources = {{}};
+    add_sources(polled, sources);
     const bool watching = !children_.empty() && !host_.cgroups.has("memory");
-    const int count = ::poll(polled.data(), polled.size(), watching ? kWatchIntervalMs : -1);
+    const bool preparing = want_spare_ && !spare_;
+    const int wait = preparing ? 0 : (watching ? kWatchIntervalMs : -1);
+    const int count = ::poll(polled.data(), polled.size(), wait);
     if (count < 0 && errno != EINTR) return fail(errno_error("poll"));
+    if (count == 0 && preparing) prepare_spare();
     if (watching) watch_memory();
-    finish_ended(polled, ids);
+    handle_children(polled, sources);
     if (polled[0].revents == 0) continue;
     if (const Status status = handle_request(); !status.has_value()) return end(status.error());
+  }
+}
+
+void Supervisor::add_sources(std::vector<pollfd>& polled, std::vector<Source>& sources) const {
+  for (const auto& [id, child] : children_) {
+    polled.push_back({child.process.init_pidfd.get(), POLLIN, 0});
+    sources.push_back({id, false});
+    if (!child.notifier || child.notifier->fd() < 0) continue;
+    polled.push_back({child.notifier->fd(), POLLIN, 0});
+    sources.push_back({id, true});
   }
 }
 
@@ -81,66 +139,129 @@ Status Supervisor::end(const Error& why) {
   return fail(why);
 }
 
-void Supervisor::finish_ended(const std::vector<pollfd>& polled,
-                              const std::vector<std::uint64_t>& ids) {
+void Supervisor::handle_children(const std::vector<pollfd>& polled,
+                                 const std::vector<Source>& sources) {
   for (std::size_t i = 1; i < polled.size(); ++i) {
-    if (polled[i].revents == 0) continue;
-    if (!finish(ids[i]).has_value()) return;  // the parent is gone: its socket says so next
+    const auto at = children_.find(sources[i].id);
+    if (polled[i].revents == 0 || at == children_.end()) continue;
+    if (sources[i].notifications) {
+      answer_notification(at->second);
+    } else if (!finish(sources[i].id).has_value()) {
+      return;  // the parent is gone: its socket says so next
+    }
   }
+}
+
+void Supervisor::answer_notification(Child& child) {
+  if (!child.notifier->handle()) {
+    child.notifier->close();
+    return;
+  }
+  if (!child.notifier->fatal_call().empty()) kill_tree(child.process);
 }
 
 Status Supervisor::handle_request() {
   SYMBIONT_TRY(Packet packet, receive_packet(socket_.get()));
   SYMBIONT_TRY(const RequestMessage message, decode_request(packet.text));
-  if (message.request == Request::Spawn)
-    return spawn(message.id, message.policy, std::move(packet.fds));
+  if (message.request == Request::Probe) {
+    ReplyMessage reply;
+    reply.reply = Reply::Probed;
+    reply.id = message.id;
+    reply.controls = plan_controls(message.policy, host_);
+    return send_packet(socket_.get(), encode(reply), {});
+  }
+  if (message.request == Request::Spawn) return spawn(message, std::move(packet.fds));
   const auto at = children_.find(message.id);
   if (at == children_.end()) return {};  // it ended meanwhile; its Ended is under way
-  if (message.request == Request::Kill) {
-    kill_tree(at->second.process);
-    return {};
-  }
-  return reply_usage(message.id);
+  if (message.request == Request::Usage) return reply_usage(message.id);
+  signal_program(at->second.process, message.signal);
+  return {};
 }
 
 Status Supervisor::reply_failed(std::uint64_t id,
-                                std::string step,
-                                int error_number,
+                                const StartFailure& failure,
                                 ControlReport controls) {
   ReplyMessage reply;
   reply.reply = Reply::Failed;
   reply.id = id;
-  reply.step = std::move(step);
-  reply.sys_errno = error_number;
+  reply.step = failure.step;
+  reply.sys_errno = failure.sys_errno;
   reply.controls = std::move(controls);
   return send_packet(socket_.get(), encode(reply), {});
 }
 
-Status Supervisor::spawn(std::uint64_t id, const Policy& policy, std::vector<UniqueFd> fds) {
-  if (fds.size() != 2)
-    return reply_failed(id, "take the program and the control socket", EBADMSG, {});
-  ControlReport controls = plan_controls(policy, host_);
-  const bool missing = std::ranges::any_of(
-      controls, [](const auto& entry) { return entry.second.state != ControlState::Enforced; });
-  if (!host_.user_namespaces || (missing && policy.strict)) {
-    return reply_failed(id, "enforce every control", 0, std::move(controls));
+std::string Supervisor::next_group() {
+  return cgroup_name(::getpid(), process_start_time(::getpid()), ++sequence_);
+}
+
+/// One that stands ready, when it still lives, else a new one.
+std::expected<PreparedTree, StartFailure> Supervisor::take_tree(bool own_network) {
+  if (own_network && spare_ && spare_->is_alive()) {
+    PreparedTree tree = std::move(*spare_);
+    spare_.reset();
+    return tree;
   }
-  const std::string name = cgroup_name(::getpid(), process_start_time(::getpid()), ++sequence_);
-  auto started = start_confined(policy, host_, fds[0].get(), fds[1].get(), name);
-  if (!started.has_value())
-    return reply_failed(id, started.error().step, started.error().sys_errno, {});
+  return PreparedTree::make(host_, own_network, next_group());
+}
+
+void Supervisor::prepare_spare() {
+  auto made = PreparedTree::make(host_, true, next_group());
+  // Without one the next start takes longer, and says what is wrong.
+  if (made.has_value()) spare_.emplace(std::move(*made));
+  want_spare_ = false;
+}
+
+Status Supervisor::spawn(const RequestMessage& message, std::vector<UniqueFd> fds) {
+  const Policy& policy = message.policy;
+  std::array<UniqueFd, kPlanFds> slots;
+  for (std::size_t i = 0; i < message.passed.size(); ++i) {
+    const auto slot = static_cast<std::size_t>(message.passed[i]);
+    if (i >= fds.size() || slot >= slots.size())
+      return reply_failed(message.id, {"take the descriptors", EBADMSG});
+    slots.at(slot) = std::move(fds[i]);
+  }
+  ControlReport controls = plan_controls(policy, host_);
+  const bool missing = std::ranges::any_of(controls, [](const auto& entry) {
+    return entry.second.state != ControlState::Enforced && is_required(entry.first);
+  });
+  if (!host_.user_namespaces || (missing && policy.strict)) {
+    return reply_failed(message.id, {"enforce every control", 0}, std::move(controls));
+  }
+  auto tree = take_tree(policy.network != NetworkAccessMode::Full);
+  if (!tree.has_value()) return reply_failed(message.id, tree.error());
+  const std::string group = tree->group();
+  ProgramFds program{std::move(slots[kPlanProgram]), std::move(slots[kPlanControl]),
+                     std::move(slots[kPlanIn]), std::move(slots[kPlanOut]),
+                     std::move(slots[kPlanErr])};
+  auto started = start_confined(policy, host_, std::move(*tree), std::move(program));
+  if (!started.has_value()) return reply_failed(message.id, started.error());
+  want_spare_ = true;
+  return reply_started(message.id, policy, std::move(*started), group, std::move(controls));
+}
+
+Status Supervisor::reply_started(std::uint64_t id,
+                                 const Policy& policy,
+                                 ConfinedProcess process,
+                                 const std::string& group,
+                                 ControlReport controls) {
   ReplyMessage reply;
   reply.id = id;
-  reply.pid = started->program_pid;
-  reply.init_pid = started->init_pid;
+  reply.pid = process.program_pid;
+  reply.init_pid = process.init_pid;
   reply.privileged = host_.privileged;
-  reply.cgroup = host_.cgroups.has("memory") ? name : std::string();
+  reply.cgroup = host_.cgroups.has("memory") ? group : std::string();
   reply.controls = std::move(controls);
-  Child child;
-  child.process = std::move(*started);
+  const UniqueFd relay = std::move(process.relay);
+  Child& child = children_[id];
+  child.process = std::move(process);
   child.memory_limit = policy.memory_bytes;
-  children_.emplace(id, std::move(child));
-  return send_packet(socket_.get(), encode(reply), {});
+  if (child.process.notifications.is_valid()) {
+    child.notifier.emplace(std::move(child.process.notifications), policy,
+                           [&tree = child.process] { return count_processes(tree); });
+  }
+  std::vector<int> passed;
+  if (relay.is_valid()) passed.push_back(relay.get());
+  return send_packet(socket_.get(), encode(reply), passed);
 }
 
 Status Supervisor::reply_usage(std::uint64_t id) {
@@ -165,6 +286,7 @@ Status Supervisor::finish(std::uint64_t id) {
   reply.reported = count == sizeof report;
   if (reply.reported) {
     reply.wait_status = report.wait_status;
+    reply.written_bytes = static_cast<std::uint64_t>(report.written_bytes);
     reply.cpu_time_us = std::max(reply.cpu_time_us, static_cast<std::uint64_t>(report.cpu_time_us));
     reply.peak_memory_bytes =
         std::max(reply.peak_memory_bytes, static_cast<std::uint64_t>(report.max_rss_kib) * 1024);
@@ -172,6 +294,8 @@ Status Supervisor::finish(std::uint64_t id) {
   reply.memory_limit = child.memory_limit;
   reply.peak_memory_bytes = std::max(reply.peak_memory_bytes, child.peak_rss_bytes);
   reply.out_of_memory = reply.out_of_memory || child.over_limit;
+  add_scratch(child.process, reply);
+  add_denials(child.notifier, reply);
   if (child.process.cgroup)
     (void)child.process.cgroup->remove();  // a leftover is swept by the next launcher
   return send_packet(socket_.get(), encode(reply), {});

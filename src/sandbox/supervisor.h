@@ -5,11 +5,14 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "base/result.h"
 #include "base/unique_fd.h"
+#include "sandbox/notifier.h"
+#include "sandbox/prepared_tree.h"
 #include "sandbox/protocol.h"
 #include "sandbox/start.h"
 
@@ -17,6 +20,8 @@ namespace symbiont::sandbox {
 
 /// The launcher's loop: one thread, one socket to the process that started it. When that socket
 /// ends, everything it started is killed, its cgroups are removed, and run() returns.
+///
+/// After the first start it keeps one tree ready for the next.
 class Supervisor {
  public:
   explicit Supervisor(UniqueFd socket);
@@ -28,18 +33,33 @@ class Supervisor {
     std::uint64_t memory_limit = 0;
     std::uint64_t peak_rss_bytes = 0;  ///< watched from outside where no memory cgroup counts
     bool over_limit = false;
+    std::optional<Notifier> notifier;
+  };
+  /// What a polled descriptor belongs to.
+  struct Source {
+    std::uint64_t id = 0;
+    bool notifications = false;
   };
 
-  void finish_ended(const std::vector<pollfd>& polled, const std::vector<std::uint64_t>& ids);
   [[nodiscard]] Status end(const Error& why);
+  void add_sources(std::vector<pollfd>& polled, std::vector<Source>& sources) const;
+  void handle_children(const std::vector<pollfd>& polled, const std::vector<Source>& sources);
+  void answer_notification(Child& child);
   [[nodiscard]] Status handle_request();
-  [[nodiscard]] Status spawn(std::uint64_t id, const Policy& policy, std::vector<UniqueFd> fds);
+  [[nodiscard]] Status spawn(const RequestMessage& message, std::vector<UniqueFd> fds);
+  [[nodiscard]] std::expected<PreparedTree, StartFailure> take_tree(bool own_network);
+  [[nodiscard]] Status reply_started(std::uint64_t id,
+                                     const Policy& policy,
+                                     ConfinedProcess process,
+                                     const std::string& group,
+                                     ControlReport controls);
   [[nodiscard]] Status reply_failed(std::uint64_t id,
-                                    std::string step,
-                                    int error_number,
-                                    ControlReport controls);
+                                    const StartFailure& failure,
+                                    ControlReport controls = {});
   [[nodiscard]] Status reply_usage(std::uint64_t id);
   [[nodiscard]] Status finish(std::uint64_t id);
+  [[nodiscard]] std::string next_group();
+  void prepare_spare();
   void watch_memory();
   void kill_all();
 
@@ -47,6 +67,8 @@ class Supervisor {
   HostFacts host_;
   std::uint64_t sequence_ = 0;
   std::map<std::uint64_t, Child> children_;
+  std::optional<PreparedTree> spare_;
+  bool want_spare_ = false;
 };
 
 }  // namespace symbiont::sandbox

@@ -71,7 +71,7 @@ Held start(Launcher& launcher, const Policy& policy) {
 
 /// Exit code of the attack without any confinement; -1 when it did not exit.
 int run_unconfined(const std::string& attack) {
-  const auto pid = spawn_program(hostile_program(), {attack, "--unconfined"}, -1, -1);
+  const auto pid = spawn_program(hostile_program(), {attack, "--unconfined"}, -1);
   if (!pid.has_value()) return -1;
   int status = 0;
   if (::waitpid(*pid, &status, 0) != *pid) return -1;

@@ -18,6 +18,7 @@
 
 #include "base/file.h"
 #include "sandbox/cgroup.h"
+#include "sandbox/child.h"
 #include "sandbox/launcher_connection.h"
 #include "sandbox/sandbox.h"
 
@@ -32,12 +33,14 @@ std::string hostile_program() {
   return std::getenv("SYMBIONT_HOSTILE_WORKER");  // NOLINT(concurrency-mt-unsafe): set by ctest
 }
 
-std::set<std::string> our_cgroups() {
+/// Groups of one launcher: others of this host may come and go meanwhile.
+std::set<std::string> cgroups_of(int launcher) {
+  const std::string prefix = "symbiont-" + std::to_string(launcher) + "-";
   std::set<std::string> names;
   for (const auto& [controller, place] : find_cgroups().controllers) {
     for (const auto& entry : fs::directory_iterator(place.directory)) {
       const std::string name = entry.path().filename();
-      if (name.starts_with("symbiont-") && !name.contains("probe")) names.insert(entry.path());
+      if (name.starts_with(prefix)) names.insert(entry.path());
     }
   }
   return names;
@@ -71,26 +74,43 @@ Started start_hanging() {
   EXPECT_TRUE(connection.has_value());
   started.connection = *connection;
   const auto program = open_regular_file(policy.program);
-  auto reply = started.connection->spawn(policy, program->get(), theirs.get());
-  EXPECT_TRUE(reply.has_value() && reply->second.reply == Reply::Started);
-  std::tie(started.id, started.reply) = *reply;
+  auto reply = started.connection->spawn(policy, {program->get(), theirs.get()},
+                                         {kPlanProgram, kPlanControl});
+  if (!reply.has_value() || reply->reply.reply != Reply::Started) {
+    ADD_FAILURE() << "the program did not start";
+    return started;
+  }
+  started.id = reply->id;
+  started.reply = reply->reply;
   std::array<char, 6> locked{};
   pollfd polled{started.socket.get(), POLLIN, 0};
-  EXPECT_EQ(::poll(&polled, 1, 5000), 1);
-  EXPECT_EQ(::read(started.socket.get(), locked.data(), locked.size()), 6);
+  const int ready = ::poll(&polled, 1, 5000);
+  EXPECT_EQ(ready, 1);
+  if (ready == 1) {
+    EXPECT_EQ(::read(started.socket.get(), locked.data(), locked.size()), 6);
+  }
   return started;
 }
 
+int launcher_of(const Started& started) {
+  const auto status =
+      read_file("/proc/" + std::to_string(started.reply.init_pid) + "/status", 1U << 16U)
+          .value_or("");
+  const auto at = status.find("\nPPid:\t");
+  return at == std::string::npos ? -1 : std::stoi(status.substr(at + 7));
+}
+
 TEST(Leftovers, NoneAfterTheOwnerLetsGo) {
-  const auto before = our_cgroups();
   int pid = 0;
+  int launcher = 0;
   {
     const Started started = start_hanging();
     pid = started.reply.pid;
+    launcher = launcher_of(started);
     EXPECT_NE(process_start_time(pid), 0U);
   }
   EXPECT_EQ(process_start_time(pid), 0U);
-  EXPECT_EQ(our_cgroups(), before);
+  EXPECT_EQ(cgroups_of(launcher), std::set<std::string>());
 }
 
 TEST(Leftovers, ProgramDiesWithPid1OfItsNamespace) {
@@ -103,15 +123,11 @@ TEST(Leftovers, ProgramDiesWithPid1OfItsNamespace) {
 }
 
 TEST(Leftovers, ProgramDiesWithItsLauncherAndTheNextOneSweeps) {
-  const auto before = our_cgroups();
+  int launcher = 0;
   {
     const Started started = start_hanging();
-    const auto status =
-        read_file("/proc/" + std::to_string(started.reply.init_pid) + "/status", 1U << 16U);
-    ASSERT_TRUE(status.has_value());
-    const auto at = status->find("\nPPid:\t");
-    ASSERT_NE(at, std::string::npos);
-    const int launcher = std::stoi(status->substr(at + 7));
+    launcher = launcher_of(started);
+    ASSERT_GT(launcher, 0);
     ASSERT_EQ(::kill(launcher, SIGKILL), 0);
     EXPECT_TRUE(gone_within(started.reply.pid, seconds(5)));
     const auto ended = started.connection->wait_ended(started.id, steady_clock::now() + seconds(5));
@@ -121,7 +137,7 @@ TEST(Leftovers, ProgramDiesWithItsLauncherAndTheNextOneSweeps) {
   {
     const Started next = start_hanging();
   }
-  EXPECT_EQ(our_cgroups(), before);
+  EXPECT_EQ(cgroups_of(launcher), std::set<std::string>());
 }
 
 TEST(Leftovers, NoMountIsSeenOutside) {

@@ -7,9 +7,7 @@
 
 #include <csignal>
 #include <cstdio>
-#include <string>
 
-#include "base/file.h"
 #include "sandbox/supervisor.h"
 
 namespace {
@@ -21,19 +19,9 @@ int report(const Error& error) {
   return 1;
 }
 
-int probe(const std::string& question) {
-  const auto message = sandbox::decode_request(question);
-  if (!message.has_value()) return report(message.error());
-  sandbox::ReplyMessage reply;
-  reply.controls = sandbox::plan_controls(message->policy, sandbox::find_host_facts());
-  const Status written = write_all(STDOUT_FILENO, sandbox::encode(reply), "the answer");
-  return written.has_value() ? 0 : report(written.error());
-}
-
 }  // namespace
 
-int main(int argc, char** argv) {
-  if (argc == 3 && std::string(argv[1]) == "--probe") return probe(argv[2]);
+int main(int argc, char**) {
   if (argc != 1 || ::fcntl(sandbox::kLauncherFd, F_GETFD) < 0) {
     (void)std::fprintf(stderr, "symbiont-launcher is started by symbiont, not by hand\n");
     return 2;

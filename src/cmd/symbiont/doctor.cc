@@ -134,7 +134,8 @@ std::string print_text(const ControlReport& controls, const std::vector<std::str
 std::vector<std::string> missing_controls(const ControlReport& controls) {
   std::vector<std::string> missing;
   for (const auto& [name, control] : controls) {
-    if (control.state != ControlState::Enforced) missing.push_back(name);
+    if (control.state != ControlState::Enforced && sandbox::is_required(name))
+      missing.push_back(name);
   }
   return missing;
 }

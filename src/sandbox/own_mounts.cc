@@ -1,0 +1,69 @@
+#include "sandbox/own_mounts.h"
+
+#include <fcntl.h>
+#include <linux/sched.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <csignal>
+#include <string>
+
+#include "base/file.h"
+#include "sandbox/root_builder.h"
+
+namespace symbiont::sandbox {
+namespace {
+
+bool write_map(pid_t pid, const char* file, const std::string& map) {
+  const UniqueFd fd(
+      ::open(("/proc/" + std::to_string(pid) + "/" + file).c_str(), O_WRONLY | O_CLOEXEC));
+  return fd.is_valid() && write_all(fd.get(), map, file).has_value();
+}
+
+/// A user namespace that maps user and group 0 to `outside`, held by nothing but the descriptor.
+UniqueFd make_identity_map(uid_t outside) {
+  clone_args args{};
+  args.flags = CLONE_NEWUSER;
+  args.exit_signal = SIGCHLD;
+  const auto pid = static_cast<pid_t>(::syscall(SYS_clone3, &args, sizeof args));
+  if (pid < 0) return UniqueFd();
+  if (pid == 0) {
+    (void)::prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+    while (true)
+      ::pause();
+  }
+  const std::string map = "0 " + std::to_string(outside) + " 1\n";
+  UniqueFd names;
+  if (write_map(pid, "uid_map", map) && write_map(pid, "gid_map", map)) {
+    names.reset(
+        ::open(("/proc/" + std::to_string(pid) + "/ns/user").c_str(), O_RDONLY | O_CLOEXEC));
+  }
+  (void)::kill(pid, SIGKILL);
+  int status = 0;
+  while (::waitpid(pid, &status, 0) < 0 && errno == EINTR)
+    continue;
+  return names;
+}
+
+}  // namespace
+
+std::vector<UniqueFd> open_own_trees(std::span<PlannedEntry> view, uid_t outside) {
+  std::vector<UniqueFd> trees;
+  if (std::ranges::none_of(view, &PlannedEntry::own)) return trees;
+  const UniqueFd map = make_identity_map(outside);
+  if (!map.is_valid()) return trees;
+  for (PlannedEntry& entry : view) {
+    if (!entry.own) continue;
+    UniqueFd tree(open_tree_for(entry, map.get()));
+    if (!tree.is_valid()) continue;
+    entry.from_launcher = true;
+    trees.push_back(std::move(tree));
+  }
+  return trees;
+}
+
+}  // namespace symbiont::sandbox
