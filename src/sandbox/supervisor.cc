@@ -19,6 +19,7 @@ namespace symbiont::sandbox {
 namespace {
 
 constexpr int kWatchIntervalMs = 50;
+constexpr int kIdleMs = 2;  // nothing happened for so long: time to prepare the next tree
 constexpr std::uint64_t kPageSlack = 64U << 10U;
 
 void kill_tree(const ConfinedProcess& process) {
@@ -111,7 +112,7 @@ Status Supervisor::run() {
     add_sources(polled, sources);
     const bool watching = !children_.empty() && !host_.cgroups.has("memory");
     const bool preparing = want_spare_ && !spare_;
-    const int wait = preparing ? 0 : (watching ? kWatchIntervalMs : -1);
+    const int wait = preparing ? kIdleMs : (watching ? kWatchIntervalMs : -1);
     const int count = ::poll(polled.data(), polled.size(), wait);
     if (count < 0 && errno != EINTR) return fail(errno_error("poll"));
     if (count == 0 && preparing) prepare_spare();
