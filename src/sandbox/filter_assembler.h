@@ -27,6 +27,8 @@ constexpr std::uint32_t kAuditArch = AUDIT_ARCH_AARCH64;
 #endif
 constexpr std::uint32_t kX32Bit = 0x40000000;
 
+constexpr std::uint32_t kSocketTypeMask = 0xf;  // SOCK_TYPE_MASK; the rest are flags
+
 /// Appends instructions; every rule leaves the accumulator holding the system call number.
 class FilterAssembler {
  public:
@@ -137,17 +139,30 @@ class FilterAssembler {
   }
   /// socket(2): TCP over IPv4 or IPv6 and nothing else.
   void stream_socket_rule(int number, std::uint32_t otherwise) {
-    constexpr std::uint32_t kTypeMask = 0xf;
     jump(BPF_JEQ, static_cast<std::uint32_t>(number), 0, 11);
     load(low_half(0));
     jump(BPF_JEQ, AF_INET, 1, 0);
     jump(BPF_JEQ, AF_INET6, 0, 7);
     load(low_half(1));
-    emit(BPF_ALU | BPF_AND | BPF_K, 0, 0, kTypeMask);
+    emit(BPF_ALU | BPF_AND | BPF_K, 0, 0, kSocketTypeMask);
     jump(BPF_JEQ, SOCK_STREAM, 0, 4);
     load(low_half(2));
     jump(BPF_JEQ, 0, 1, 0);
     jump(BPF_JEQ, IPPROTO_TCP, 0, 1);
+    ret(SECCOMP_RET_ALLOW);
+    ret(otherwise);
+  }
+
+  /// socketpair(2): connected pairs of AF_UNIX. A datagram pair could be connected anew, to a
+  /// socket of the host that a path shows.
+  void pair_rule(int number, std::uint32_t otherwise) {
+    jump(BPF_JEQ, static_cast<std::uint32_t>(number), 0, 8);
+    load(low_half(0));
+    jump(BPF_JEQ, AF_UNIX, 0, 5);
+    load(low_half(1));
+    emit(BPF_ALU | BPF_AND | BPF_K, 0, 0, kSocketTypeMask);
+    jump(BPF_JEQ, SOCK_STREAM, 1, 0);
+    jump(BPF_JEQ, SOCK_SEQPACKET, 0, 1);
     ret(SECCOMP_RET_ALLOW);
     ret(otherwise);
   }

@@ -132,7 +132,7 @@ bool Notifier::handle() {
 
 Notifier::Answer Notifier::decide(const seccomp_notif& asked) {
   const std::string name = syscall_name(asked.data.nr);
-  if (name == "socket") return on_socket(asked);
+  if (name == "socket" || name == "socketpair") return on_socket(asked);
   const bool is_clone_flagged =
       name == "clone" &&
       (asked.data.args[0] & (CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET |

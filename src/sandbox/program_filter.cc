@@ -378,7 +378,7 @@ class ProgramFilter {
 
   void socket_rules() {
     if (const int number = number_of("socketpair"); usable("socketpair"))
-      out_.one_of(number, 0, {AF_UNIX}, deny_);
+      out_.pair_rule(number, quiet_socket());
     const int number = number_of("socket");
     if (!usable("socket")) return;
     switch (options_.network) {

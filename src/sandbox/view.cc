@@ -241,7 +241,7 @@ bool shows(const std::vector<ViewEntry>& view, std::string_view path, bool writi
   const ViewEntry* nearest = nullptr;
   for (const ViewEntry& entry : view) {
     // The directories on the way to what is shown are there too.
-    if (!writing && is_within(entry.target, at)) return true;
+    if (!writing && entry.target != at && is_within(entry.target, at)) return true;
     if (entry.kind == ViewKind::Symlink || !is_within(at, entry.target)) continue;
     if (nearest == nullptr || entry.target.size() >= nearest->target.size()) nearest = &entry;
   }

@@ -75,9 +75,19 @@ TEST_F(View, DeniedChildOfAnAllowedDirectoryIsCovered) {
   const auto view = build_view(paths({root_ / "data"}, {}, {root_ / "data/secret"}), "/bin/sh");
   ASSERT_TRUE(view.has_value());
   EXPECT_EQ(find(*view, root_ / "data/secret")->kind, ViewKind::Cover);
+  EXPECT_FALSE(shows(*view, (root_ / "data/secret").string(), false));
   EXPECT_FALSE(shows(*view, (root_ / "data/secret/key").string(), false));
   EXPECT_TRUE(is_covered(*view, (root_ / "data/secret/key").string()));
   EXPECT_TRUE(shows(*view, (root_ / "data/file").string(), false));
+}
+
+TEST_F(View, DirectoriesOnTheWayAreThereButNotWhatLiesBeside) {
+  const auto view = build_view(paths({root_ / "data/file"}), "/bin/sh");
+  ASSERT_TRUE(view.has_value());
+  EXPECT_TRUE(shows(*view, "/", false));
+  EXPECT_TRUE(shows(*view, (root_ / "data").string(), false));
+  EXPECT_FALSE(shows(*view, (root_ / "data").string(), true));
+  EXPECT_FALSE(shows(*view, (root_ / "data/secret").string(), false));
 }
 
 TEST_F(View, LinkIsDeniedByWhatItLeadsTo) {
