@@ -91,14 +91,23 @@ Status check_command(const SandboxCommand& command) {
   return {};
 }
 
+/// The caller's directory, when the view shows that very directory and not one of its own there.
+std::string inherited_directory(const std::vector<ViewEntry>& view) {
+  std::error_code error;
+  const std::string here = fs::current_path(error).string();
+  const bool from_host = std::ranges::any_of(view, [&](const ViewEntry& entry) {
+    return entry.kind == ViewKind::Tree &&
+           (here == entry.target || here.starts_with(entry.target + "/"));
+  });
+  return !error && from_host && shows(view, here, false) ? here : "/";
+}
+
 Result<std::string> working_directory(const SandboxCommand& command,
                                       const std::vector<ViewEntry>& view) {
-  std::error_code error;
-  const fs::path asked = command.working_directory;
-  const fs::path wanted = asked.empty() ? fs::current_path(error) : asked.lexically_normal();
-  const bool visible = !error && wanted.is_absolute() && shows(view, wanted.string(), false);
-  if (visible) return wanted.string();
-  if (asked.empty() || asked == "/") return std::string("/");
+  const fs::path& asked = command.working_directory;
+  if (asked.empty()) return inherited_directory(view);
+  if (asked.is_absolute() && shows(view, asked.lexically_normal().string(), false))
+    return asked.lexically_normal().string();
   return fail(ErrorCode::InvalidArgument, "working directory '" + asked.string() +
                                               "': not visible inside; add it to read_paths");
 }

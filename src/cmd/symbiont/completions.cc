@@ -90,7 +90,7 @@ std::string bash_script(const std::vector<Node>& nodes) {
   out += path_cases(nodes) + word_cases(nodes);
   return out + R"(  local typed="${COMP_WORDS[COMP_CWORD]}"
   case "${COMP_WORDS[COMP_CWORD - 1]}" in
-    --model | -m | --config) choices="" ;;
+    --model | -m | --config | --report | --read | --write | --deny | --chdir) choices="" ;;
   esac
   mapfile -t COMPREPLY < <(compgen -W "$choices" -- "$typed")
   if [[ ${#COMPREPLY[@]} -eq 0 ]]; then mapfile -t COMPREPLY < <(compgen -f -- "$typed"); fi
@@ -119,7 +119,7 @@ std::string zsh_script(const std::vector<Node>& nodes) {
   }
   return out + R"(  esac
   case "${words[CURRENT-1]}" in
-    --model|-m|--config) _files; return ;;
+    --model|-m|--config|--report|--read|--write|--deny|--chdir) _files; return ;;
   esac
   _describe -o symbiont choices || _files
 }

@@ -1,7 +1,10 @@
 // symbiont: the command line. One file a command; see commands.h.
 
+#include <algorithm>
 #include <exception>
+#include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include <CLI/CLI.hpp>
@@ -10,13 +13,18 @@
 #include "base/strings.h"
 #include "cmd/symbiont/commands.h"
 #include "cmd/symbiont/exit_codes.h"
+#ifdef SYMBIONT_CLI_CONFIG
+#include "cmd/symbiont/sandbox.h"
+#endif
 #include "cmd/symbiont/terminal.h"
 
 namespace {
 
 using namespace symbiont::cli;  // NOLINT(google-build-using-namespace): a main
 
-void add_commands(CLI::App& app, Action& action) {
+void add_commands(CLI::App& app,
+                  Action& action,
+                  [[maybe_unused]] const std::vector<std::string>& program) {
   app.require_subcommand(1);
   app.footer("'symbiont COMMAND --help' shows the options of a command, with examples.");
   add_run(app, action);
@@ -24,6 +32,7 @@ void add_commands(CLI::App& app, Action& action) {
   add_models(app, action);
 #ifdef SYMBIONT_CLI_CONFIG
   add_config(app, action);
+  add_sandbox(app, action, program);
 #endif
   add_inspect(app, action);
   add_doctor(app, action);
@@ -78,7 +87,8 @@ int parse_and_run(int argc, char** argv) {
   CLI::App app("Runs small language models, each execution inside a sandbox the kernel enforces",
                "symbiont");
   Action action;
-  add_commands(app, action);
+  std::vector<std::string> program;  // of `symbiont sandbox`
+  add_commands(app, action, program);
   if (argc < 2) {
     write_stderr(app.help());
     return to_int(ExitCode::Usage);
@@ -89,8 +99,13 @@ int parse_and_run(int argc, char** argv) {
     app.parse(2, words);
     return action();
   }
+  std::vector<std::string> words(argv + 1, argv + argc);
+#ifdef SYMBIONT_CLI_CONFIG
+  program = take_program(app, words);
+#endif
+  std::ranges::reverse(words);  // as the parser takes them
   try {
-    app.parse(argc, argv);
+    app.parse(std::move(words));
   } catch (const CLI::Success& request) {  // --help
     return app.exit(request);
   } catch (const CLI::ParseError& error) {
