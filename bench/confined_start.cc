@@ -74,13 +74,22 @@ int main(int argc, char** argv) {
   policy.root = sandbox::RootKind::EmptyBeforeExec;
   policy.memory_bytes = 64U << 20U;
   const auto launcher = sandbox::make_launcher();
-  const std::array<std::pair<const char*, std::function<bool()>>, 3> runs = {{
+  const auto any_program = sandbox::program_policy(
+      SandboxProfile{},
+      SandboxCommand{.argv = {program}, .environment = {}, .working_directory = {}}, {});
+  const auto confined = [&](const sandbox::Policy& with) { return run_confined(*launcher, with); };
+  const std::vector<std::pair<const char*, std::function<bool()>>> runs = {
       {"bare posix_spawn", [&] { return run_command({program}); }},
       {"bwrap --unshare-all --ro-bind / /",
        [&] { return run_command({"bwrap", "--unshare-all", "--ro-bind", "/", "/", program}); }},
-      {"symbiont, every control", [&] { return run_confined(*launcher, policy); }},
-  }};
-  std::array<std::vector<double>, 3> times;
+      {"symbiont, every control", [&] { return confined(policy); }},
+      {"the same, right after another", [&] { return confined(policy); }},
+      {"firejail --noprofile --net=none",
+       [&] { return run_command({"firejail", "--quiet", "--noprofile", "--net=none", program}); }},
+      {"symbiont sandbox exec's policy",
+       [&] { return any_program.has_value() && confined(*any_program); }},
+  };
+  std::vector<std::vector<double>> times(runs.size());
   for (int round = -5; round < rounds; ++round) {
     for (std::size_t which = 0; which < runs.size(); ++which) {
       const double ms = timed(runs[which].second);
