@@ -109,6 +109,9 @@ Json to_json(const Verdict& verdict) {
       break;
   }
   if (!verdict.phase.empty()) json["phase"] = verdict.phase;
+  if (!verdict.subject.empty()) json["subject"] = verdict.subject;
+  if (verdict.port != 0) json["port"] = verdict.port;
+  if (!verdict.reason.empty()) json["reason"] = verdict.reason;
   return json;
 }
 

@@ -45,7 +45,8 @@ class SharedArena {
   [[nodiscard]] std::span<T> put_all(std::span<const T> values) {
     T* at = room<T>(values.size());
     if (at == nullptr) return {};
-    std::memcpy(at, values.data(), values.size_bytes());
+    std::memcpy(static_cast<void*>(at), static_cast<const void*>(values.data()),
+                values.size_bytes());
     return {at, values.size()};
   }
 

@@ -217,8 +217,9 @@ Status set_io(const CgroupHost::Place& place, const std::string& device, std::ui
   if (place.unified) {
     return write_value(place.directory / "io.max", device + " rbps=" + value + " wbps=" + value);
   }
+  const std::string line = device + " " + value;
   for (const char* file : {"blkio.throttle.read_bps_device", "blkio.throttle.write_bps_device"})
-    SYMBIONT_TRY_STATUS(write_value(place.directory / file, device + " " + value));
+    SYMBIONT_TRY_STATUS(write_value(place.directory / file, line));
   return {};
 }
 

@@ -90,8 +90,8 @@ void clear_descriptors(const InitPlan& init) {
 }
 
 /// Waits for the go message. Its descriptors come in the order of PlanFd, then those of the view.
-void receive_plan(const Steps& steps, std::span<int, kPlanFds> fds, const ChildPlan* plan) {
-  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int) * (kPlanFds + kMaxViewEntries))];
+void receive_plan(const Steps& steps, std::span<int, PlanFds> fds, const ChildPlan* plan) {
+  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int) * (PlanFds + kMaxViewEntries))];
   char go = 0;
   iovec data{&go, 1};
   msghdr message{};
@@ -119,11 +119,11 @@ void receive_plan(const Steps& steps, std::span<int, kPlanFds> fds, const ChildP
   }
 }
 
-void attach_descriptors(const Steps& steps, std::span<const int, kPlanFds> fds, bool control) {
-  steps.must_call(::dup2(fds[kPlanIn], 0), "attach standard input");
-  steps.must_call(::dup2(fds[kPlanOut], 1), "attach standard output");
-  steps.must_call(::dup2(fds[kPlanErr], 2), "attach standard error");
-  if (control) steps.must_call(::dup2(fds[kPlanControl], kControlFd), "attach the control socket");
+void attach_descriptors(const Steps& steps, std::span<const int, PlanFds> fds, bool control) {
+  steps.must_call(::dup2(fds[PlanIn], 0), "attach standard input");
+  steps.must_call(::dup2(fds[PlanOut], 1), "attach standard output");
+  steps.must_call(::dup2(fds[PlanErr], 2), "attach standard error");
+  if (control) steps.must_call(::dup2(fds[PlanControl], kControlFd), "attach the control socket");
   const unsigned first = control ? kControlFd + 1 : kControlFd;
   steps.must_call(::syscall(SYS_close_range, first, ~0U, CLOSE_RANGE_CLOEXEC), "close descriptors");
 }
@@ -191,7 +191,7 @@ void confine_program(const Steps& steps, const ChildPlan& plan, int program_fd) 
 [[noreturn]] void run_program(const InitPlan& init, const ChildPlan* shared) {
   clear_descriptors(init);
   const Steps steps(kChannelFd);
-  int fds[kPlanFds] = {};
+  int fds[PlanFds] = {};
   receive_plan(steps, fds, shared);
   const ChildPlan& plan = *shared;
   steps.must_call(::setpriority(PRIO_PROCESS, 0, plan.nice), "set priority");
@@ -209,7 +209,7 @@ void confine_program(const Steps& steps, const ChildPlan& plan, int program_fd) 
   if (plan.root == RootKind::EmptyAfterExec) {
     if (plan.keep_capabilities) keep_capabilities_over_exec(steps);
   } else {
-    confine_program(steps, plan, fds[kPlanProgram]);
+    confine_program(steps, plan, fds[PlanProgram]);
     if (plan.notify) {
       steps.hand_over(StepKind::Notifications, install_filter_with_listener(plan.filter),
                       "install the system call filter");
@@ -222,7 +222,7 @@ void confine_program(const Steps& steps, const ChildPlan& plan, int program_fd) 
     ::execve(plan.program, plan.argv.data(), plan.envp.data());
     give_up(kChannelFd, plan.failed_exec);
   }
-  ::syscall(SYS_execveat, fds[kPlanProgram], "", plan.argv.data(), plan.envp.data(), AT_EMPTY_PATH);
+  ::syscall(SYS_execveat, fds[PlanProgram], "", plan.argv.data(), plan.envp.data(), AT_EMPTY_PATH);
   give_up(kChannelFd, "execute the program");
 }
 

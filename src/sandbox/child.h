@@ -48,7 +48,7 @@ struct ChildPlan {
   int nice = 0;
   const cpu_set_t* affinity = nullptr;  ///< null: all
   std::span<const sock_filter> filter;  ///< none for EmptyAfterExec
-  bool control = true;                  ///< kPlanControl becomes kControlFd
+  bool control = true;                  ///< PlanControl becomes kControlFd
   bool keep_capabilities = false;       ///< the program locks itself in and needs them until then
   std::span<char* const> argv;          ///< ends in null
   std::span<char* const> envp;
@@ -65,7 +65,7 @@ struct ChildPlan {
 };
 
 /// Order of the descriptors that come with a plan; the mounts follow.
-enum PlanFd : std::uint8_t { kPlanProgram, kPlanControl, kPlanIn, kPlanOut, kPlanErr, kPlanFds };
+enum PlanFd : std::uint8_t { PlanProgram, PlanControl, PlanIn, PlanOut, PlanErr, PlanFds };
 
 /// What comes back through the channel, a descriptor beside all but Failed. The end of file after
 /// it means that exec succeeded.

@@ -102,12 +102,10 @@ Verdict make_verdict(const ReplyMessage& ended,
   } else if (!ended.fatal_call.empty()) {
     explain_failure(verdict, ended);
     verdict.signal = SIGSYS;
-  } else if (killed_for == VerdictKind::TimeLimit) {
+  } else if (killed_for == VerdictKind::TimeLimit || (killed_for && !exited && !limit)) {
     verdict.kind = *killed_for;
   } else if (limit) {
     verdict.kind = *limit;
-  } else if (killed_for && !exited) {
-    verdict.kind = *killed_for;
   } else {
     verdict.kind = exited ? VerdictKind::Exited : VerdictKind::Signaled;
     if (!exited || verdict.exit_code != 0) explain_failure(verdict, ended);
@@ -235,11 +233,11 @@ class RealLauncher final : public Launcher {
     SYMBIONT_TRY(const UniqueFd program, open_regular_file(policy.program));
     SYMBIONT_TRY(const auto connection, connected());
     std::vector<int> fds = {program.get()};
-    std::vector<int> passed = {kPlanProgram};
+    std::vector<int> passed = {PlanProgram};
     const int control = attached.control.get();
     for (const auto& [fd, slot] :
-         {std::pair(control, kPlanControl), std::pair(attached.in, kPlanIn),
-          std::pair(attached.out, kPlanOut), std::pair(attached.err, kPlanErr)}) {
+         {std::pair(control, PlanControl), std::pair(attached.in, PlanIn),
+          std::pair(attached.out, PlanOut), std::pair(attached.err, PlanErr)}) {
       if (fd < 0) continue;
       fds.push_back(fd);
       passed.push_back(slot);

@@ -36,7 +36,7 @@ Result<fs::path> find_command(const std::string& name) {
   places += ':';
   for (std::size_t begin = 0, end = 0; (end = places.find(':', begin)) != std::string::npos;
        begin = end + 1) {
-    const fs::path candidate = fs::path(places.substr(begin, end - begin)) / name;
+    fs::path candidate = fs::path(places.substr(begin, end - begin)) / name;
     std::error_code error;
     if (candidate.is_absolute() && ::access(candidate.c_str(), X_OK) == 0 &&
         !fs::is_directory(candidate, error))

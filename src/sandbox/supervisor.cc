@@ -214,7 +214,7 @@ void Supervisor::prepare_spare() {
 
 Status Supervisor::spawn(const RequestMessage& message, std::vector<UniqueFd> fds) {
   const Policy& policy = message.policy;
-  std::array<UniqueFd, kPlanFds> slots;
+  std::array<UniqueFd, PlanFds> slots;
   for (std::size_t i = 0; i < message.passed.size(); ++i) {
     const auto slot = static_cast<std::size_t>(message.passed[i]);
     if (i >= fds.size() || slot >= slots.size())
@@ -231,9 +231,9 @@ Status Supervisor::spawn(const RequestMessage& message, std::vector<UniqueFd> fd
   auto tree = take_tree(policy.network != NetworkAccessMode::Full);
   if (!tree.has_value()) return reply_failed(message.id, tree.error());
   const std::string group = tree->group();
-  ProgramFds program{std::move(slots[kPlanProgram]), std::move(slots[kPlanControl]),
-                     std::move(slots[kPlanIn]), std::move(slots[kPlanOut]),
-                     std::move(slots[kPlanErr])};
+  ProgramFds program{std::move(slots[PlanProgram]), std::move(slots[PlanControl]),
+                     std::move(slots[PlanIn]), std::move(slots[PlanOut]),
+                     std::move(slots[PlanErr])};
   auto started = start_confined(policy, host_, std::move(*tree), std::move(program));
   if (!started.has_value()) return reply_failed(message.id, started.error());
   want_spare_ = true;

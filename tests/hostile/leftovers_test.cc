@@ -75,7 +75,7 @@ Started start_hanging() {
   started.connection = *connection;
   const auto program = open_regular_file(policy.program);
   auto reply = started.connection->spawn(policy, {program->get(), theirs.get()},
-                                         {kPlanProgram, kPlanControl});
+                                         {PlanProgram, PlanControl});
   if (!reply.has_value() || reply->reply.reply != Reply::Started) {
     ADD_FAILURE() << "the program did not start";
     return started;
