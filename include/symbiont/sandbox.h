@@ -43,7 +43,7 @@ struct SandboxOptions {
   int stdout_fd = -1;
   int stderr_fd = -1;
   bool strict = true;  ///< refuse to start when a control of the profile cannot be enforced
-  /// Names denied files in the report, for about 10 us per open(2). The denial itself does not
+  /// Names denied files in the report, for about 50 us per open(2). The denial itself does not
   /// depend on it.
   bool report_files = true;
   /// Between SIGTERM and the kill of the whole tree when time is up.
