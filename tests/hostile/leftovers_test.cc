@@ -74,8 +74,8 @@ Started start_hanging() {
   EXPECT_TRUE(connection.has_value());
   started.connection = *connection;
   const auto program = open_regular_file(policy.program);
-  auto reply = started.connection->spawn(policy, {program->get(), theirs.get()},
-                                         {PlanProgram, PlanControl});
+  auto reply =
+      started.connection->spawn(policy, {program->get(), theirs.get()}, {PlanProgram, PlanControl});
   if (!reply.has_value() || reply->reply.reply != Reply::Started) {
     ADD_FAILURE() << "the program did not start";
     return started;
