@@ -155,6 +155,7 @@ class FakeLauncher final : public sandbox::Launcher {
     last_ = process.get();
     return process;
   }
+  Result<ControlReport> controls(const sandbox::Policy&) override { return control_report; }
   int spawned() {
     const std::lock_guard lock(mutex_);
     return spawned_;
@@ -171,6 +172,7 @@ class FakeLauncher final : public sandbox::Launcher {
 
   Status proof;                      // what prove() says; set before use
   std::optional<Error> spawn_error;  // set before use
+  ControlReport control_report;      // set before use
 
  private:
   const FakeScript script_;

@@ -281,7 +281,14 @@ TEST_F(LocalGgufRunnerTest, NoModelWithoutProof) {
 TEST_F(LocalGgufRunnerTest, MissingControlIsRefused) {
   auto runner = make(answering({}));
   launcher_->spawn_error = Error(ErrorCode::FailedPrecondition, "memory: no cgroup");
-  EXPECT_EQ(kind_of(runner->execute("p")), "ControlUnavailable");
+  launcher_->control_report = {{"memory", {ControlState::Unavailable, "no cgroup", ""}},
+                               {"cpu", {ControlState::Enforced, "affinity", ""}},
+                               {"landlock", {ControlState::Degraded, "a second line", ""}}};
+  const auto result = runner->execute("p");
+  EXPECT_EQ(kind_of(result), "ControlUnavailable");
+  const auto* missing = result.error().get_if<runner_error::ControlUnavailable>();
+  ASSERT_NE(missing, nullptr);
+  EXPECT_EQ(missing->controls, std::vector<std::string>{"memory"});
 }
 
 TEST_F(LocalGgufRunnerTest, ProtocolBreachesKill) {

@@ -18,7 +18,7 @@ using std::chrono::steady_clock;
 
 constexpr std::uint64_t kMiB = 1U << 20U;
 
-SandboxError to_sandbox_error(const Error& error, const ControlReport& controls) {
+SandboxError to_sandbox_error(const Error& error) {
   SandboxError out;
   out.message = error.message();
   out.verdict.sys_errno = error.sys_errno();
@@ -36,9 +36,6 @@ SandboxError to_sandbox_error(const Error& error, const ControlReport& controls)
       break;
   }
   out.verdict.step = error.message();
-  for (const auto& [name, control] : controls) {
-    if (control.state != ControlState::Enforced) out.controls.push_back(name);
-  }
   return out;
 }
 
@@ -144,9 +141,7 @@ std::expected<std::unique_ptr<SandboxedProgram>, SandboxError> SandboxedProgram:
     const SandboxProfile& profile,
     const SandboxCommand& command,
     const SandboxOptions& options) {
-  const auto failure = [](const Error& error, const ControlReport& controls = {}) {
-    return std::unexpected(to_sandbox_error(error, controls));
-  };
+  const auto failure = [](const Error& error) { return std::unexpected(to_sandbox_error(error)); };
   auto policy = sandbox::program_policy(profile, command, options);
   if (!policy.has_value()) return failure(policy.error());
   auto impl = std::make_unique<Impl>();
@@ -156,8 +151,14 @@ std::expected<std::unique_ptr<SandboxedProgram>, SandboxError> SandboxedProgram:
   attached.in = options.stdin_fd;
   attached.out = options.stdout_fd;
   attached.err = options.stderr_fd;
-  auto process = host->impl().launcher->spawn(*policy, std::move(attached));
-  if (!process.has_value()) return failure(process.error());
+  sandbox::Launcher& launcher = *host->impl().launcher;
+  auto process = launcher.spawn(*policy, std::move(attached));
+  if (!process.has_value()) {
+    SandboxError error = to_sandbox_error(process.error());
+    if (error.kind == SandboxError::Kind::ControlUnavailable)
+      error.controls = sandbox::missing_controls(launcher, *policy);
+    return std::unexpected(std::move(error));
+  }
   impl->process = std::move(*process);
   impl->begin = steady_clock::now();
   if (profile.network.access_mode == NetworkAccessMode::Restricted) {

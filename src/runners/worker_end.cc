@@ -89,9 +89,12 @@ SlmRunnerError error_from_failure(const WorkerFailed& failed,
   return SlmRunnerError(runner_error::ExecutionFailed{fmt::format("engine: {}", failed.message)});
 }
 
-SlmRunnerError error_from_spawn(const Error& error) {
+SlmRunnerError error_from_spawn(const Error& error,
+                                sandbox::Launcher& launcher,
+                                const sandbox::Policy& policy) {
   if (error.code() == ErrorCode::FailedPrecondition) {
-    return SlmRunnerError(runner_error::ControlUnavailable{{}, error.message()});
+    return SlmRunnerError(runner_error::ControlUnavailable{
+        sandbox::missing_controls(launcher, policy), error.message()});
   }
   return SlmRunnerError(runner_error::InitializationFailed{error.message()});
 }

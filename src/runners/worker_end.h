@@ -10,6 +10,7 @@
 
 #include "base/result.h"
 #include "runners/worker_frames.h"
+#include "sandbox/sandbox.h"
 
 namespace symbiont {
 
@@ -24,7 +25,9 @@ namespace symbiont {
                                                 std::uint64_t memory_limit);
 
 /// What a failed start means.
-[[nodiscard]] SlmRunnerError error_from_spawn(const Error& error);
+[[nodiscard]] SlmRunnerError error_from_spawn(const Error& error,
+                                              sandbox::Launcher& launcher,
+                                              const sandbox::Policy& policy);
 
 }  // namespace symbiont
 

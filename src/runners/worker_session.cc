@@ -92,7 +92,7 @@ std::expected<std::unique_ptr<WorkerSession>, SlmRunnerError> WorkerSession::sta
   if (!session->wake_.is_valid()) return io_error("eventfd for a worker");
 
   auto process = launcher.spawn(spec.policy, std::move(theirs));
-  if (!process.has_value()) return failed(error_from_spawn(process.error()));
+  if (!process.has_value()) return failed(error_from_spawn(process.error(), launcher, spec.policy));
   session->process_ = *std::move(process);
 
   SessionStatus outcome = session->lock_and_prove(patience);

@@ -248,6 +248,11 @@ class RealLauncher final : public Launcher {
     return std::make_unique<Process>(connection, std::move(started), std::move(expectation));
   }
 
+  [[nodiscard]] Result<ControlReport> controls(const Policy& policy) override {
+    SYMBIONT_TRY(const auto connection, connected());
+    return connection->probe(policy);
+  }
+
  private:
   [[nodiscard]] Result<std::shared_ptr<LauncherConnection>> connected() {
     const MutexLock lock(mutex_);
@@ -269,6 +274,14 @@ class RealLauncher final : public Launcher {
 
 std::unique_ptr<Launcher> make_launcher(std::filesystem::path launcher_program) {
   return std::make_unique<RealLauncher>(std::move(launcher_program));
+}
+
+std::vector<std::string> missing_controls(Launcher& launcher, const Policy& policy) {
+  std::vector<std::string> names;
+  for (const auto& [name, control] : launcher.controls(policy).value_or(ControlReport())) {
+    if (control.state != ControlState::Enforced && is_required(name)) names.push_back(name);
+  }
+  return names;
 }
 
 }  // namespace symbiont::sandbox

@@ -83,7 +83,12 @@ class Launcher {
   /// errno when the start failed half-way (nothing is left behind).
   [[nodiscard]] virtual Result<std::unique_ptr<SandboxedProcess>> spawn(const Policy& policy,
                                                                         Attached attached) = 0;
+  /// How each control of `policy` would be held here.
+  [[nodiscard]] virtual Result<ControlReport> controls(const Policy& policy) = 0;
 };
+
+/// Names of the controls that a strict start would miss; empty when the launcher cannot tell.
+[[nodiscard]] std::vector<std::string> missing_controls(Launcher& launcher, const Policy& policy);
 
 /// The real one. `launcher_program` empty: symbiont-launcher beside this executable, else
 /// $SYMBIONT_BIN_DIR, else the install prefix.
