@@ -7,7 +7,8 @@
 //   Slm (slm.h)                    a configuration, read from TOML or built in code
 //   ModelCatalog (catalog.h)       which models exist and who may use them
 //   SandboxProfile                 what an execution may use and touch
-//   SlmRunner (runner.h)           answers prompts; LocalGgufRunner runs a GGUF file, confined
+//   SlmRunner (runner.h)           answers prompts; LocalGgufRunner runs a GGUF file, confined;
+//                                  ProcessRunner any engine that speaks a small protocol
 //   Engine (engine.h)              all of it in one call: access check, runner, execution, observer
 //   SandboxedProgram (sandbox.h)   any program under a profile
 //   ExecutionResult, Verdict       what came of it, with every figure
@@ -23,6 +24,7 @@
 #include "symbiont/local_gguf_runner.h"
 #include "symbiont/model.h"
 #include "symbiont/observer.h"
+#include "symbiont/process_runner.h"
 #include "symbiont/runner.h"
 #include "symbiont/runner_error.h"
 #include "symbiont/sandbox.h"

@@ -6,6 +6,7 @@
 #include <fmt/core.h>
 
 #include "symbiont/local_gguf_runner.h"
+#include "symbiont/process_runner.h"
 
 #include "access/grant.h"
 #include "base/result.h"
@@ -42,6 +43,19 @@ RunnerFactory make_default_runner_factory(std::shared_ptr<SandboxHost> host) {
   return [host = std::move(host)](const RunnerRequest& request)
              -> std::expected<std::shared_ptr<SlmRunner>, SlmRunnerError> {
     const Model& model = request.model;
+    const std::string agent =
+        model.isolation == Isolation::Shared ? "" : std::string(request.agent);
+    if (const auto* process = std::get_if<provider::Process>(&model.provider)) {
+      ProcessRunnerOptions options;
+      options.model_id = model.id;
+      options.model_version = model.version;
+      options.agent = agent;
+      options.isolation = std::string(to_string(model.isolation));
+      options.strict = request.strict;
+      options.host = host;
+      return ProcessRunner::create(process->command, request.profile, model.resource_requirements,
+                                   std::move(options));
+    }
     const auto* file = std::get_if<provider::LocalFile>(&model.provider);
     if (file == nullptr) {
       return std::unexpected(SlmRunnerError(runner_error::InitializationFailed{fmt::format(
@@ -50,7 +64,7 @@ RunnerFactory make_default_runner_factory(std::shared_ptr<SandboxHost> host) {
     LocalGgufOptions options;
     options.model_id = model.id;
     options.model_version = model.version;
-    options.agent = model.isolation == Isolation::Shared ? "" : std::string(request.agent);
+    options.agent = agent;
     options.isolation = std::string(to_string(model.isolation));
     if (!model.sha256.empty()) options.sha256 = model.sha256;
     options.strict = request.strict;

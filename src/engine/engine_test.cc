@@ -138,5 +138,23 @@ TEST_F(EngineTest, ProfileOverrideNeedsPermission) {
   EXPECT_NE(error->get_if<ModelCatalogError::SandboxProfileNotFound>(), nullptr);
 }
 
+TEST(DefaultRunnerFactory, ChoosesTheRunnerByTheProvider) {
+  const RunnerFactory factory = make_default_runner_factory(SandboxHost::create());
+  const SandboxProfile profile;
+  Model model = make_model("engine", Isolation::Agent);
+  model.provider = provider::Process{{"/usr/bin/engine", "--fast"}};
+  const auto process =
+      factory({.model = model, .profile = profile, .agent = "ann", .on_load_progress = {}});
+  ASSERT_TRUE(process.has_value()) << process.error().message();
+  EXPECT_EQ((*process)->get_info().name, "ProcessRunner");
+  EXPECT_EQ((*process)->get_info().model, "engine");
+
+  model.provider = provider::OpenAI{"remote"};
+  const auto remote =
+      factory({.model = model, .profile = profile, .agent = "ann", .on_load_progress = {}});
+  ASSERT_FALSE(remote.has_value());
+  EXPECT_NE(remote.error().get_if<runner_error::InitializationFailed>(), nullptr);
+}
+
 }  // namespace
 }  // namespace symbiont
