@@ -47,8 +47,8 @@ struct RunnerRequest {
 using RunnerFactory =
     std::function<std::expected<std::shared_ptr<SlmRunner>, SlmRunnerError>(const RunnerRequest&)>;
 
-/// Makes a LocalGgufRunner for LocalFile and a ProcessRunner for Process models; other providers are
-/// InitializationFailed.
+/// Makes a LocalGgufRunner for LocalFile and a ProcessRunner for Process models; other providers
+/// are InitializationFailed.
 [[nodiscard]] RunnerFactory make_default_runner_factory(std::shared_ptr<SandboxHost> host);
 
 struct EngineOptions {
