@@ -173,10 +173,16 @@ class Arena:
     def word_datagrams(self):
         return self.serve_path(socket.SOCK_DGRAM, "datagrams")
 
-    def word_abstract(self):
+    def serve_abstract(self, kind):
         name = f"symbiont-attack-{os.getpid()}-{id(self)}"
-        self.serve(socket.AF_UNIX, socket.SOCK_STREAM, "\0" + name)
+        self.serve(socket.AF_UNIX, kind, "\0" + name)
         return name
+
+    def word_abstract(self):
+        return self.serve_abstract(socket.SOCK_STREAM)
+
+    def word_abstract_datagrams(self):
+        return self.serve_abstract(socket.SOCK_DGRAM)
 
     def start_open_proxy(self):
         """A proxy that connects to whatever it is asked for: what Restricted is not."""

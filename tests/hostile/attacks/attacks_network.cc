@@ -209,6 +209,31 @@ Outcome reconnect_pair(Arguments a) {
                "sendto");
 }
 
+Outcome reconnect_pair_abstract(Arguments a) {
+  std::array<int, 2> ends{};
+  if (::socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, ends.data()) != 0)
+    return blocked("socketpair");
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  const std::string_view name = argument(a, 0);
+  std::memcpy(&address.sun_path[1], name.data(),
+              std::min(name.size(), sizeof address.sun_path - 1));
+  return tried(::sendto(ends[0], kHello.data(), kHello.size(), MSG_NOSIGNAL, general(&address),
+                        static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + 1 + name.size())),
+               "sendto");
+}
+
+Outcome connect_pair(Arguments a) {
+  std::array<int, 2> ends{};
+  if (::socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, ends.data()) != 0)
+    return blocked("socketpair");
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  std::strncpy(address.sun_path, argument(a, 0), sizeof address.sun_path - 1);
+  if (::connect(ends[0], general(&address), sizeof address) != 0) return blocked("connect");
+  return tried(::send(ends[0], kHello.data(), kHello.size(), MSG_NOSIGNAL), "send");
+}
+
 Outcome ring_socket(Arguments a) {
   const int fd = submit_to_ring(IORING_OP_SOCKET, AF_INET, 0, SOCK_STREAM, 0);
   if (fd < 0) {
@@ -312,6 +337,9 @@ constexpr auto kAttacks = std::to_array<Attack>({
     {"unix_by_high_bits", "hides the family behind bits that the kernel ignores", "SOCKET",
      unix_by_high_bits},
     {"reconnect_pair", "sends from a socket pair to a host's socket", "SOCKET", reconnect_pair},
+    {"reconnect_pair_full", "the same to an abstract socket with a full network", "NAME",
+     reconnect_pair_abstract},
+    {"connect_pair", "connects one end of a socket pair anew", "SOCKET", connect_pair},
     {"ring_socket", "opens and connects a socket through io_uring", "PORT", ring_socket},
     {"inherited_socket", "uses a connection the caller left open", "FD", inherited_socket},
     {"listen_for_others", "listens on all addresses", "", listen_for_others},
