@@ -303,9 +303,10 @@ void EngineSession::end(VerdictKind reason) {
   usable_ = false;
   channel_->program().kill();
   auto report = channel_->program().wait_for(kReapTimeout);
-  if (report.has_value()) report_ = *std::move(report);
+  const bool seen = report.has_value();
+  if (seen) report_ = *std::move(report);
   // Should the end not be seen in time; and what we killed for its time says so.
-  const bool by_us = !report.has_value() || report_.verdict.kind == VerdictKind::Killed;
+  const bool by_us = !seen || report_.verdict.kind == VerdictKind::Killed;
   if (by_us) report_.verdict.kind = reason;
 }
 

@@ -1,3 +1,4 @@
+#include <fcntl.h>
 #include <signal.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -78,14 +79,21 @@ class FakeEngine {
 
 using EngineScript = std::function<Verdict(FakeEngine&)>;
 
+int copy_of(int fd) {
+  return ::fcntl(fd, F_DUPFD_CLOEXEC, 0);
+}
+
 /// A "process" that is a thread. It ends when its script does, which a kill makes it do by the end
 /// of its input.
 class FakeEngineProcess final : public sandbox::SandboxedProcess {
  public:
+  FakeEngineProcess(const FakeEngineProcess&) = delete;
+  FakeEngineProcess& operator=(const FakeEngineProcess&) = delete;
   FakeEngineProcess(int pid, const sandbox::Attached& attached, const EngineScript& script)
-      : pid_(pid), input_(::dup(attached.in)) {
-    auto engine = std::make_unique<FakeEngine>(
-        UniqueFd(::dup(attached.in)), UniqueFd(::dup(attached.out)), UniqueFd(::dup(attached.err)));
+      : pid_(pid), input_(copy_of(attached.in)) {
+    auto engine = std::make_unique<FakeEngine>(UniqueFd(copy_of(attached.in)),
+                                               UniqueFd(copy_of(attached.out)),
+                                               UniqueFd(copy_of(attached.err)));
     thread_ = std::jthread([this, script, engine = std::move(engine)]() mutable {
       const Verdict verdict = script(*engine);
       end(verdict);
@@ -133,8 +141,9 @@ class FakeEngineLauncher final : public sandbox::Launcher {
                                                            sandbox::Attached attached) override {
     return std::make_unique<FakeEngineProcess>(++spawned, attached, script_);
   }
-  // NOLINTNEXTLINE(modernize-use-override,cppcoreguidelines-explicit-virtual-functions)
-  Result<ControlReport> controls(const sandbox::Policy& /*policy*/) { return ControlReport(); }
+  Result<ControlReport> controls(const sandbox::Policy& /*policy*/) override {
+    return ControlReport();
+  }
 
   std::atomic<int> spawned = 0;
 
@@ -215,6 +224,7 @@ TEST_F(ProcessRunnerTest, ManyThreadsTakeTurns) {
   use(echo);
   std::atomic<int> right = 0;
   std::vector<std::jthread> threads;
+  threads.reserve(8);
   for (int i = 0; i < 8; ++i) {
     threads.emplace_back([&, prompt = std::to_string(i)] {
       const auto outcome = runner_->execute(prompt);

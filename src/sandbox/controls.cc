@@ -55,12 +55,15 @@ std::string version_of(const HostFacts& host, std::string_view controller) {
   return host.cgroups.controllers.at(std::string(controller)).unified ? "cgroup v2 " : "cgroup v1 ";
 }
 
-Control memory_control(const HostFacts& host) {
+Control memory_control(const Policy& policy, const HostFacts& host) {
   if (host.cgroups.has("memory")) {
     const bool unified = host.cgroups.controllers.find("memory")->second.unified;
     return enforced(version_of(host, "memory") +
                     (unified ? "memory.max" : "memory.limit_in_bytes"));
   }
+  if (policy.root == RootKind::View && policy.child_processes > 0)
+    return degraded("RLIMIT_DATA holds each process by itself, not all of them together",
+                    kDelegate);
   return enforced("RLIMIT_DATA on private memory; weights mapped from the file are not counted");
 }
 
@@ -172,7 +175,7 @@ bool is_required(std::string_view control) {
 
 ControlReport plan_controls(const Policy& policy, const HostFacts& host) {
   ControlReport report;
-  report["memory"] = memory_control(host);
+  report["memory"] = memory_control(policy, host);
   report["cpu"] = cpu_control(policy, host);
   report["processes"] = process_control(policy, host);
   report["time"] = enforced("the parent's deadline: cancel, then kill of the whole process tree");

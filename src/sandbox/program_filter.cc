@@ -265,7 +265,8 @@ constexpr auto kBaseline = std::to_array<std::string_view>({
     "shutdown",
 });
 
-// Libraries try these and fall back; they are refused without being a violation.
+// Libraries try these and fall back; they are refused without being a violation, also when a
+// profile names them: they would get past the rules below.
 constexpr auto kFallbacks = std::to_array<std::pair<std::string_view, std::uint32_t>>({
     {"clone3", ENOSYS},          // its flags are in memory, where a filter cannot read them
     {"openat2", ENOSYS},         // so is its mode
@@ -307,7 +308,7 @@ class ProgramFilter {
   Filter build() {
     out_.start();
     for (const auto& [name, error] : kFallbacks) {
-      if (!asked_for(name)) on(name, SECCOMP_RET_ERRNO | error);
+      on(name, SECCOMP_RET_ERRNO | error);
     }
     file_rules();
     process_rules();

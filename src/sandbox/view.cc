@@ -128,9 +128,10 @@ class Builder {
 
   std::vector<ViewEntry> finish() {
     for (const Located& at : denied_) {
-      if (holds(at.canonical))
-        entries_.push_back(
-            {.kind = ViewKind::Cover, .target = at.canonical, .directory = at.directory});
+      if (!holds(at.canonical)) continue;
+      pin_parents(at.canonical);
+      entries_.push_back(
+          {.kind = ViewKind::Cover, .target = at.canonical, .directory = at.directory});
     }
     // Links last of all: a link's parent may be a directory that a later mount brings.
     std::ranges::stable_sort(entries_, {}, [](const ViewEntry& entry) {
@@ -151,6 +152,26 @@ class Builder {
     const auto at = std::ranges::find_if(
         denied_, [&](const Located& denied) { return is_within(path, denied.canonical); });
     return at == denied_.end() ? nullptr : &*at;
+  }
+
+  /// Makes a mount of each directory between a write path and a denied path in it: a mount cannot
+  /// be renamed, so what is denied keeps its name for the next start.
+  void pin_parents(const fs::path& denied) {
+    const auto tree = std::ranges::find_if(entries_, [&](const ViewEntry& entry) {
+      return entry.kind == ViewKind::Tree && entry.writable &&
+             is_within(denied.string(), entry.target);
+    });
+    if (tree == entries_.end()) return;
+    const std::string top = tree->target;
+    for (fs::path at = denied.parent_path(); at != top && is_within(at.string(), top);
+         at = at.parent_path()) {
+      const bool inner_read_only = std::ranges::any_of(entries_, [&](const ViewEntry& entry) {
+        return entry.kind == ViewKind::Tree && !entry.writable && entry.target != top &&
+               is_within(entry.target, top) && is_within(at.string(), entry.target);
+      });
+      if (inner_read_only) continue;  // nothing in it can be renamed
+      add({.source = at.string(), .target = at.string(), .writable = true, .own = true});
+    }
   }
 
   void add(ViewEntry entry) {

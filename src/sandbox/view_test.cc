@@ -90,6 +90,18 @@ TEST_F(View, DirectoriesOnTheWayAreThereButNotWhatLiesBeside) {
   EXPECT_FALSE(shows(*view, (root_ / "data/secret").string(), false));
 }
 
+TEST_F(View, DirectoriesBetweenAWritePathAndADeniedOneAreMountsThatCannotBeRenamed) {
+  fs::create_directories(root_ / "data/a/b/secret");
+  const auto view = build_view(paths({}, {root_ / "data"}, {root_ / "data/a/b/secret"}), "/bin/sh");
+  ASSERT_TRUE(view.has_value());
+  for (const char* between : {"data/a", "data/a/b"}) {
+    const ViewEntry* entry = find(*view, root_ / between);
+    ASSERT_NE(entry, nullptr) << between;
+    EXPECT_TRUE(entry->kind == ViewKind::Tree && entry->writable && !entry->executable);
+  }
+  EXPECT_EQ(find(*view, root_ / "data/a/b/secret")->kind, ViewKind::Cover);
+}
+
 TEST_F(View, LinkIsDeniedByWhatItLeadsTo) {
   const auto view = build_view(paths({root_ / "data"}, {}, {root_ / "link/secret"}), "/bin/sh");
   ASSERT_TRUE(view.has_value());
