@@ -26,6 +26,7 @@ bool write_map(pid_t pid, const char* file, const std::string& map) {
 
 /// A user namespace that maps user and group 0 to `outside`, held by nothing but the descriptor.
 UniqueFd make_identity_map(uid_t outside) {
+  const pid_t launcher = ::getpid();
   clone_args args{};
   args.flags = CLONE_NEWUSER;
   args.exit_signal = SIGCHLD;
@@ -33,6 +34,7 @@ UniqueFd make_identity_map(uid_t outside) {
   if (pid < 0) return UniqueFd();
   if (pid == 0) {
     (void)::prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+    if (::getppid() != launcher) ::_exit(1);  // it died before the line above took hold
     while (true)
       ::pause();
   }

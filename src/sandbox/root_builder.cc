@@ -67,10 +67,9 @@ int make_place(int root, const PlannedEntry& entry) {
   return sys_openat2(root, relative, O_PATH | O_CLOEXEC, RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS);
 }
 
-int restrict_mount(int tree, std::uint64_t set, std::uint64_t clear, int map_user_ns) {
+int restrict_mount(int tree, std::uint64_t set, int map_user_ns) {
   mount_attr attributes{};
   attributes.attr_set = set;
-  attributes.attr_clr = clear;
   if (map_user_ns >= 0) {
     attributes.attr_set |= MOUNT_ATTR_IDMAP;
     attributes.userns_fd = static_cast<unsigned>(map_user_ns);
@@ -142,7 +141,7 @@ const char* add_entry(int root, int cover, const PlannedEntry& entry, const char
   if (entry.kind == ViewKind::Cover) {
     tree = sys_open_tree(cover, entry.directory ? "directory" : "file",
                          OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
-    if (tree < 0 || restrict_mount(tree, MOUNT_ATTR_RDONLY, 0, -1) != 0) return entry.failed;
+    if (tree < 0 || restrict_mount(tree, MOUNT_ATTR_RDONLY, -1) != 0) return entry.failed;
   }
   const int place = make_place(root, entry);
   const bool ok = place >= 0 && attach(tree, place) == 0;
@@ -169,7 +168,7 @@ int open_tree_for(const PlannedEntry& entry, int map_user_ns) {
   if (entry.kind != ViewKind::Device) set |= MOUNT_ATTR_NODEV;
   if (!entry.executable) set |= MOUNT_ATTR_NOEXEC;
   if (!entry.writable && entry.kind != ViewKind::Device) set |= MOUNT_ATTR_RDONLY;
-  if (tree >= 0 && restrict_mount(tree, set, 0, map_user_ns) == 0) return tree;
+  if (tree >= 0 && restrict_mount(tree, set, map_user_ns) == 0) return tree;
   saved = tree >= 0 ? errno : saved;
   if (tree >= 0) ::close(tree);
   errno = saved;

@@ -43,7 +43,6 @@ class Case:
     root: bool = False  # only root succeeds unconfined
     needs: str = ""  # a path without which the host has nothing to attack
     optional: str = ""  # why a host may lack what is attacked
-    gap: str = ""  # why it succeeds under the profile today: a hole that is known and open; the test says when it is closed
 
     @property
     def syscall(self):
