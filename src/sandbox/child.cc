@@ -73,6 +73,17 @@ class Steps {
     must_call(::sendmsg(channel_, &message, MSG_NOSIGNAL), "hand a descriptor to the launcher");
     ::close(fd);
   }
+  /// Says that every control is in place and waits until the launcher has seen it from outside.
+  void await_proof() const {
+    const StepReport report{StepKind::Confined, nullptr, 0};
+    must_call(::write(channel_, &report, sizeof report), "ask for the proof");
+    char seen = 0;
+    ssize_t count = 0;
+    do {
+      count = ::read(channel_, &seen, 1);
+    } while (count < 0 && errno == EINTR);
+    if (count != 1) ::_exit(kSetupFailed);  // the launcher died or refuses
+  }
   [[nodiscard]] int channel() const { return channel_; }
 
  private:
@@ -218,6 +229,7 @@ void confine_program(const Steps& steps, const ChildPlan& plan, int program_fd) 
     }
   }
   if (plan.root == RootKind::View) {
+    steps.await_proof();
     // By name: a script's interpreter has to open it, and this name leads into the view only.
     ::execve(plan.program, plan.argv.data(), plan.envp.data());
     give_up(kChannelFd, plan.failed_exec);

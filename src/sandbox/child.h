@@ -67,9 +67,10 @@ struct ChildPlan {
 /// Order of the descriptors that come with a plan; the mounts follow.
 enum PlanFd : std::uint8_t { PlanProgram, PlanControl, PlanIn, PlanOut, PlanErr, PlanFds };
 
-/// What comes back through the channel, a descriptor beside all but Failed. The end of file after
-/// it means that exec succeeded.
-enum class StepKind : std::uint8_t { Failed, Relay, Scratch, Notifications };
+/// What comes back through the channel: a failure, a descriptor, or that all is in place and the
+/// process waits for the launcher's proof before exec. The end of file after it means that exec
+/// succeeded.
+enum class StepKind : std::uint8_t { Failed, Relay, Scratch, Notifications, Confined };
 struct StepReport {
   StepKind kind = StepKind::Failed;
   const char* step = nullptr;  ///< points into the launcher's image or the plan's memory

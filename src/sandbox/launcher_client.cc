@@ -190,21 +190,6 @@ class Process final : public SandboxedProcess {
   UniqueFd relay_ SYMBIONT_GUARDED_BY(mutex_);
 };
 
-ProofExpectation expectation_for(const Policy& policy, const ReplyMessage& started) {
-  ProofExpectation expectation;
-  expectation.pid = started.pid;
-  expectation.own_identity = started.privileged;
-  expectation.read_only_root = policy.scratch_bytes == 0;
-  expectation.scratch_bytes = policy.scratch_bytes;
-  expectation.memory_cgroup = started.cgroup;
-  expectation.undumpable = policy.undumpable;
-  if (policy.root != RootKind::View) return expectation;
-  expectation.any_program = true;
-  expectation.own_network = policy.network != NetworkAccessMode::Full;
-  expectation.view = policy.view;
-  return expectation;
-}
-
 Error start_error(const ReplyMessage& failed) {
   std::string missing;
   for (const auto& [name, control] : failed.controls) {
@@ -244,7 +229,9 @@ class RealLauncher final : public Launcher {
     }
     SYMBIONT_TRY(auto started, connection->spawn(policy, fds, std::move(passed)));
     if (started.reply.reply == Reply::Failed) return fail(start_error(started.reply));
-    ProofExpectation expectation = expectation_for(policy, started.reply);
+    const ReplyMessage& reply = started.reply;
+    ProofExpectation expectation =
+        expect_confined(policy, reply.pid, reply.privileged, reply.cgroup);
     return std::make_unique<Process>(connection, std::move(started), std::move(expectation));
   }
 

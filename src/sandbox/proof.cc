@@ -74,6 +74,7 @@ class Inspector {
     std::istringstream lines(table.value_or(""));
     std::string unexpected;
     std::string writable;
+    std::string scratch = "absent";
     std::size_t count = 0;
     for (std::string line; std::getline(lines, line); ++count) {
       std::istringstream fields(line);
@@ -87,12 +88,15 @@ class Inspector {
           entry != nullptr &&
           (entry->writable || entry->kind == ViewKind::Proc || entry->kind == ViewKind::Device);
       if (!may_write && !("," + options + ",").contains(",ro,")) writable += " " + at;
+      if (entry != nullptr && entry->kind == ViewKind::Scratch) scratch = size_option(line);
       if (!("," + options + ",").contains(",nosuid,")) unexpected += " " + at + " (set-id)";
     }
     add("mounts", "those of the profile", unexpected.empty() ? std::to_string(count) : unexpected,
         count > 0 && unexpected.empty());
     add("read-only mounts", "all but the write paths", writable.empty() ? "all" : writable,
         count > 0 && writable.empty());
+    if (expected_.scratch_bytes > 0)
+      equal("scratch", "size=" + std::to_string(expected_.scratch_bytes / 1024) + "k", scratch);
   }
 
   void mounts() {
@@ -137,9 +141,10 @@ class Inspector {
 
   void surroundings() {
     const auto limits = read_file(directory_ / "limits", kMaxProcBytes).value_or("");
-    const auto at = limits.find("Max core file size");
-    const bool none = at != std::string::npos && words(limits.substr(at + 18, 30)).contains("0");
-    add("core files", "0 bytes", none ? "0 bytes" : "allowed", none);
+    equal("core files", "0", hard_limit(limits, "Max core file size"));
+    if (expected_.max_file_bytes > 0)
+      equal("file size", std::to_string(expected_.max_file_bytes),
+            hard_limit(limits, "Max file size"));
     if (expected_.undumpable && !expected_.any_program) {
       // Files of a process that cannot be dumped belong to root, not to its own user.
       struct stat info{};
@@ -182,6 +187,20 @@ class Inspector {
       parts.insert(word);
     return parts;
   }
+  /// "size=.." of a line of mountinfo.
+  static std::string size_option(const std::string& line) {
+    const auto at = line.find("size=", line.find(" - "));
+    return at == std::string::npos ? "no size" : line.substr(at, line.find(',', at) - at);
+  }
+  /// Third column of a line of /proc/PID/limits: name, soft, hard, unit.
+  static std::string hard_limit(const std::string& limits, std::string_view name) {
+    const auto at = limits.find("\n" + std::string(name));
+    if (at == std::string::npos) return "absent";
+    std::istringstream columns(limits.substr(at + 1 + name.size()));
+    std::string hard;
+    columns >> hard >> hard;
+    return hard;
+  }
   /// Value of a "Name:\tvalue" line of status, without its trailing blanks.
   [[nodiscard]] std::string field(const std::string& name) const {
     const auto at = status_.find("\n" + name + ":");
@@ -207,6 +226,25 @@ class Inspector {
 };
 
 }  // namespace
+
+ProofExpectation expect_confined(const Policy& policy,
+                                 pid_t pid,
+                                 bool privileged,
+                                 std::string cgroup) {
+  ProofExpectation expectation;
+  expectation.pid = pid;
+  expectation.own_identity = privileged;
+  expectation.read_only_root = policy.scratch_bytes == 0;
+  expectation.scratch_bytes = policy.scratch_bytes;
+  expectation.memory_cgroup = std::move(cgroup);
+  expectation.undumpable = policy.undumpable;
+  expectation.max_file_bytes = policy.max_file_bytes;
+  if (policy.root != RootKind::View) return expectation;
+  expectation.any_program = true;
+  expectation.own_network = policy.network != NetworkAccessMode::Full;
+  expectation.view = policy.view;
+  return expectation;
+}
 
 Result<std::vector<ProofItem>> collect_proof(const ProofExpectation& expectation) {
   Inspector inspector(expectation);

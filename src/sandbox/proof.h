@@ -13,6 +13,7 @@
 #include "symbiont/sandbox.h"
 
 #include "base/result.h"
+#include "sandbox/policy.h"
 #include "sandbox/view.h"
 
 namespace symbiont::sandbox {
@@ -25,16 +26,26 @@ struct ProofExpectation {
   std::string memory_cgroup;  ///< last part of its memory group's path; empty: none expected
   bool undumpable = true;
 
-  // RootKind::View: the program has run already, so what it may have changed is not looked at (its
-  // descriptors, whether it can be dumped), and its mounts are compared with the view.
+  std::uint64_t max_file_bytes = 0;  ///< 0: not looked at
+
+  // RootKind::View: its mounts are compared with the view. What a running program may itself have
+  // changed is not looked at (its descriptors, whether it can be dumped).
   bool any_program = false;
   bool own_network = true;
   std::vector<ViewEntry> view;
 };
 
+/// What a process of `policy` must look like. `privileged`: the launcher gave it an identity of its
+/// own; `cgroup`: of its memory, empty for none.
+[[nodiscard]] ProofExpectation expect_confined(const Policy& policy,
+                                               pid_t pid,
+                                               bool privileged,
+                                               std::string cgroup);
+
 /// Looks at: seccomp mode and filters, no_new_privs, five capability sets, identities and groups,
 /// seven namespaces, the mount table, the root directory, open descriptors, the environment, the
-/// tracer, core limit, and the memory cgroup. Fails only when the process is gone.
+/// tracer, limits of core and file size, and the memory cgroup. Fails only when the process is
+/// gone.
 [[nodiscard]] Result<std::vector<ProofItem>> collect_proof(const ProofExpectation& expectation);
 
 /// FailedPrecondition that names every item that does not hold.

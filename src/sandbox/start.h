@@ -79,7 +79,15 @@ class PreparedTree;
 [[nodiscard]] std::expected<ConfinedProcess, StartFailure> start_confined(const Policy& policy,
                                                                           const HostFacts& host,
                                                                           PreparedTree tree,
-                                                                          ProgramFds fds);
+                                                                          const ProgramFds& fds);
+
+/// The second half of that: carries out the plan that lies in `tree`. A program (RootKind::View)
+/// whose process, seen from outside, is not confined as `policy` asks never begins: EPERM, and the
+/// step says what was found.
+[[nodiscard]] std::expected<ConfinedProcess, StartFailure> start_planned(const Policy& policy,
+                                                                         const HostFacts& host,
+                                                                         PreparedTree tree,
+                                                                         const ProgramFds& fds);
 
 }  // namespace symbiont::sandbox
 

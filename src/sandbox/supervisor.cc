@@ -231,10 +231,10 @@ Status Supervisor::spawn(const RequestMessage& message, std::vector<UniqueFd> fd
   auto tree = take_tree(policy.network != NetworkAccessMode::Full);
   if (!tree.has_value()) return reply_failed(message.id, tree.error());
   const std::string group = tree->group();
-  ProgramFds program{std::move(slots[PlanProgram]), std::move(slots[PlanControl]),
-                     std::move(slots[PlanIn]), std::move(slots[PlanOut]),
-                     std::move(slots[PlanErr])};
-  auto started = start_confined(policy, host_, std::move(*tree), std::move(program));
+  const ProgramFds program{std::move(slots[PlanProgram]), std::move(slots[PlanControl]),
+                           std::move(slots[PlanIn]), std::move(slots[PlanOut]),
+                           std::move(slots[PlanErr])};
+  auto started = start_confined(policy, host_, std::move(*tree), program);
   if (!started.has_value()) return reply_failed(message.id, started.error());
   want_spare_ = true;
   return reply_started(message.id, policy, std::move(*started), group, std::move(controls));
