@@ -43,6 +43,7 @@ struct RunnerRequest {
   std::string_view agent;
   bool strict = true;  ///< refuse to start when a control cannot be enforced
   std::function<void(float fraction)> on_load_progress;  ///< may be null
+  std::size_t max_parallel = kDefaultParallel;           ///< see LocalGgufOptions
 };
 using RunnerFactory =
     std::function<std::expected<std::shared_ptr<SlmRunner>, SlmRunnerError>(const RunnerRequest&)>;
@@ -56,6 +57,7 @@ struct EngineOptions {
   std::shared_ptr<Observer> observer;  ///< null: nobody looks
   std::size_t max_runners = 64;        ///< warm runners kept; the least recently used idle one goes
   std::function<void(float fraction)> on_load_progress;  ///< may be null
+  std::size_t max_parallel = kDefaultParallel;  ///< executions that one worker decodes together
 };
 
 /// The whole pipeline in one call: access check, runner, execution, observer. Runners stay warm,

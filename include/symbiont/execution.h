@@ -14,7 +14,7 @@
 
 namespace symbiont {
 
-/// One message of a chat. `role` is "system", "user" or "assistant".
+/// One message of a chat. `role` is "system", "user", "assistant" or "tool".
 struct ChatMessage {
   std::string role;
   std::string content;
@@ -25,19 +25,41 @@ struct ChatMessage {
 /// SlmRunnerError InvalidInput.
 struct ExecutionOptions {
   std::chrono::milliseconds timeout =
-      std::chrono::seconds(30);       ///< > 0, wall clock from call to last token
-  float temperature = 0.7F;           ///< 0 (greedy) .. 2
-  std::uint32_t max_tokens = 256;     ///< 1 .. 1,048,576 new tokens
-  float top_p = 0.95F;                ///< 0 .. 1
-  std::uint32_t top_k = 40;           ///< 0 = off
-  float min_p = 0.05F;                ///< 0 .. 1
-  float repeat_penalty = 1.0F;        ///< 0 < .. 2, 1 = off
+      std::chrono::seconds(30);               ///< > 0, wall clock from call to last token
+  float temperature = 0.7F;                   ///< 0 (greedy) .. 2
+  std::uint32_t max_tokens = 256;             ///< 1 .. 1,048,576 new tokens
+  float top_p = 0.95F;                        ///< 0 .. 1
+  std::uint32_t top_k = 40;                   ///< 0 = off
+  float min_p = 0.05F;                        ///< 0 .. 1
+  float repeat_penalty = 1.0F;                ///< 0 < .. 2, 1 = off
+  float frequency_penalty = 0.0F;             ///< -2 .. 2, 0 = off
+  float presence_penalty = 0.0F;              ///< -2 .. 2, 0 = off
+  std::map<std::uint32_t, float> logit_bias;  ///< by token id, each -100 .. 100; at most 1024
+  std::string grammar;  ///< GBNF that the answer follows, at most 256 KiB; empty = none
+  std::optional<std::uint32_t>
+      top_logprobs;                   ///< 0 .. 20 likeliest tokens beside each; absent: none
   std::optional<std::uint64_t> seed;  ///< absent: a fresh random one each time
   std::vector<std::string> stop;      ///< at most 16 strings of at most 256 bytes
   std::string system_prompt;          ///< put in front of a text prompt; empty = none
   bool raw = false;                   ///< do not apply the model's chat template
+  /// A prompt's beginning is remembered for executions with the same scope only. The Engine sets it
+  /// to the agent.
+  std::string cache_scope;
   std::map<std::string, std::string>
       custom_parameters;  ///< runner-specific; unknown names are InvalidInput
+};
+
+/// A token's bytes (not always whole UTF-8 sequences) and the natural logarithm of its probability
+/// before sampling.
+struct TokenProbability {
+  std::string token;
+  float logprob = 0.0F;
+  bool operator==(const TokenProbability&) const = default;
+};
+/// What was chosen, and the likeliest in falling order.
+struct TokenLogprobs {
+  TokenProbability chosen;
+  std::vector<TokenProbability> top;
 };
 
 struct TokenUsage {
@@ -83,6 +105,7 @@ struct ExecutionMetadata {
 
 struct ExecutionResult {
   std::string response;
+  std::vector<TokenLogprobs> logprobs;  ///< of each token, when options.top_logprobs asked for them
   ExecutionMetadata metadata;
 };
 

@@ -23,6 +23,9 @@ struct LocalGgufOptions {
   /// 64 hex digits. When set, the very bytes that are loaded are checked against it.
   std::optional<std::string> sha256{};
   std::uint32_t context_tokens = 4096;  ///< 0 = the model's own; capped by it
+  /// Executions decoded together, 1 .. 64; further ones wait for their turn within their own
+  /// timeout. Each may fill the context; what they need together is bounded by the memory limit.
+  std::size_t max_parallel = kDefaultParallel;
   bool strict = true;  ///< refuse to start when a control of the profile cannot be enforced
   /// Called while the model loads, 0 .. 1, from the calling thread. May be null.
   std::function<void(float fraction)> on_load_progress{};
@@ -30,8 +33,9 @@ struct LocalGgufOptions {
 };
 
 /// Runs a GGUF file on llama.cpp inside a worker process that the kernel confines. The worker
-/// starts at the first call (or health_check), stays warm, and is started again after it died. One
-/// execution runs at a time; others wait for their turn within their own timeout.
+/// starts at the first call (or health_check), stays warm, and is started again after it died.
+/// Up to max_parallel executions run at a time, decoded together; a worker's death costs those that
+/// ran on it.
 ///
 /// The model file is opened once, in create(): replacing the path later does not change what is
 /// loaded. Local workers never get network, whatever the profile says.

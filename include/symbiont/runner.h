@@ -1,6 +1,7 @@
 #ifndef SYMBIONT_RUNNER_H_
 #define SYMBIONT_RUNNER_H_
 
+#include <cstddef>
 #include <expected>
 #include <filesystem>
 #include <memory>
@@ -15,6 +16,9 @@
 #include "symbiont/sandbox_profile.h"
 
 namespace symbiont {
+
+/// Executions that one worker of a LocalGgufRunner decodes together, unless told otherwise.
+inline constexpr std::size_t kDefaultParallel = 4;
 
 /// What a runner is, for people and for `symbiont models show`.
 struct RunnerInfo {

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -40,6 +41,16 @@ class BrokerTest : public testing::Test {
 
   std::unique_ptr<Resolver> resolver(std::deque<std::vector<Address>> answers) {
     return std::make_unique<loopback::FakeResolver>(std::move(answers), log_);
+  }
+  /// The report once it counts `bytes` that came in: counted a moment after the program has them.
+  [[nodiscard]] BrokerReport report_after(std::uint64_t bytes) const {
+    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+    BrokerReport report = broker_->report();
+    while (report.bytes_in < bytes && std::chrono::steady_clock::now() < deadline) {
+      std::this_thread::yield();
+      report = broker_->report();
+    }
+    return report;
   }
   [[nodiscard]] loopback::Peer client() const { return loopback::Peer::to(port_); }
   static std::string connect_request(const std::string& host, std::uint16_t port) {

@@ -23,14 +23,16 @@ SlmRunner::Outcome execute(SlmRunner& runner,
                            const EngineRequest& request,
                            const TokenSink& sink,
                            const std::stop_token& stop_token) {
+  ExecutionOptions options = request.options;
+  options.cache_scope = request.agent;
   if (request.messages.empty()) {
-    return runner.execute(request.prompt, request.options, sink, stop_token);
+    return runner.execute(request.prompt, options, sink, stop_token);
   }
   if (!request.prompt.empty()) {
     return std::unexpected(SlmRunnerError(
         runner_error::InvalidInput{"prompt", "must be empty when there are messages"}));
   }
-  return runner.execute_chat(request.messages, request.options, sink, stop_token);
+  return runner.execute_chat(request.messages, options, sink, stop_token);
 }
 
 }  // namespace
@@ -69,6 +71,7 @@ RunnerFactory make_default_runner_factory(std::shared_ptr<SandboxHost> host) {
     if (!model.sha256.empty()) options.sha256 = model.sha256;
     options.strict = request.strict;
     options.on_load_progress = request.on_load_progress;
+    options.max_parallel = request.max_parallel;
     options.host = host;
     return LocalGgufRunner::create(file->file_path, request.profile, model.resource_requirements,
                                    std::move(options));
@@ -80,6 +83,7 @@ struct Engine::Impl {
       : catalog(std::move(catalog_in)),
         observer(std::move(options.observer)),
         on_load_progress(std::move(options.on_load_progress)),
+        max_parallel(options.max_parallel),
         runners(std::move(options.runner_factory), options.max_runners) {}
 
   /// Which profile an execution runs under; a request may name another one only where the
@@ -92,6 +96,7 @@ struct Engine::Impl {
   ModelCatalog catalog;
   std::shared_ptr<Observer> observer;  // may be null
   std::function<void(float)> on_load_progress;
+  std::size_t max_parallel;
   RunnerCache runners;
 };
 
@@ -105,7 +110,8 @@ SlmRunner::Outcome Engine::Impl::run(const EngineRequest& request,
                              .profile = profile,
                              .agent = request.agent,
                              .strict = catalog.enforcement() == Enforcement::Strict,
-                             .on_load_progress = on_load_progress};
+                             .on_load_progress = on_load_progress,
+                             .max_parallel = max_parallel};
   SlmRunner::Outcome outcome;
   if (auto runner = runners.get(wanted); runner.has_value()) {
     outcome = execute(**runner, request, sink, stop_token);

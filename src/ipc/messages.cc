@@ -1,5 +1,6 @@
 #include "ipc/messages.h"
 
+#include <algorithm>
 #include <cmath>
 #include <utility>
 
@@ -43,6 +44,17 @@ Status read_stop(const fb::Execute& execute, ExecuteRequest& into) {
   return {};
 }
 
+Status read_logit_bias(const fb::Execute& execute, ExecuteRequest& into) {
+  if (execute.logit_bias() == nullptr) return {};
+  SYMBIONT_TRY_STATUS(
+      check_range("number of logit biases", execute.logit_bias()->size(), 0, kMaxLogitBiases));
+  for (const fb::LogitBias* from : *execute.logit_bias()) {
+    SYMBIONT_TRY_STATUS(check_range("logit bias", double(from->bias()), -100, 100));
+    into.logit_bias.emplace_back(from->token(), from->bias());
+  }
+  return {};
+}
+
 Status read_messages(const fb::Execute& execute, ExecuteRequest& into) {
   const std::size_t count = execute.messages() == nullptr ? 0 : execute.messages()->size();
   SYMBIONT_TRY_STATUS(check_range("number of messages", double(count), 1, kMaxMessages));
@@ -66,7 +78,7 @@ void encode_load(Builder& builder, const LoadRequest& load) {
   builder.Clear();
   finish(builder, fb::Body::Load,
          fb::CreateLoad(builder, load.context_tokens, load.threads, load.use_mmap,
-                        load.max_sequences));
+                        load.max_sequences, load.memory_bytes));
 }
 
 void encode_execute(Builder& builder, const ExecuteRequest& execute) {
@@ -82,12 +94,20 @@ void encode_execute(Builder& builder, const ExecuteRequest& execute) {
   stop.reserve(execute.stop.size());
   for (const std::string& text : execute.stop)
     stop.push_back(text_of(builder, text));
+  std::vector<fb::LogitBias> biases;
+  biases.reserve(execute.logit_bias.size());
+  for (const auto& [token, bias] : execute.logit_bias)
+    biases.emplace_back(token, bias);
   const auto message_vector = builder.CreateVector(messages);
   const auto stop_vector = builder.CreateVector(stop);
+  const auto bias_vector = builder.CreateVectorOfStructs(biases);
+  const auto grammar = text_of(builder, execute.grammar);
   finish(builder, fb::Body::Execute,
-         fb::CreateExecute(builder, execute.id, message_vector, execute.raw, execute.max_tokens,
-                           execute.temperature, execute.top_p, execute.top_k, execute.min_p,
-                           execute.repeat_penalty, execute.seed, stop_vector, execute.deadline_ms));
+         fb::CreateExecute(builder, execute.id, execute.cache_key, message_vector, execute.raw,
+                           execute.max_tokens, execute.temperature, execute.top_p, execute.top_k,
+                           execute.min_p, execute.repeat_penalty, execute.seed, stop_vector,
+                           execute.deadline_ms, execute.frequency_penalty, execute.presence_penalty,
+                           bias_vector, grammar, execute.top_logprobs));
 }
 
 void encode_cancel(Builder& builder, std::uint64_t id) {
@@ -108,14 +128,26 @@ void encode_progress(Builder& builder, float fraction) {
 void encode_ready(Builder& builder, const ReadyReport& ready) {
   builder.Clear();
   const auto engine = text_of(builder, ready.engine);
-  finish(
-      builder, fb::Body::Ready,
-      fb::CreateReady(builder, ready.context_tokens, ready.vocabulary, engine, ready.has_template));
+  finish(builder, fb::Body::Ready,
+         fb::CreateReady(builder, ready.context_tokens, ready.vocabulary, engine,
+                         ready.has_template, ready.max_sequences));
 }
 
-void encode_token(Builder& builder, std::uint64_t id, std::string_view text) {
+void encode_token(Builder& builder,
+                  std::uint64_t id,
+                  std::string_view text,
+                  std::span<const Candidate> logprobs) {
   builder.Clear();
-  finish(builder, fb::Body::Token, fb::CreateToken(builder, id, text_of(builder, text)));
+  std::vector<flatbuffers::Offset<fb::Candidate>> candidates;
+  candidates.reserve(logprobs.size());
+  for (const Candidate& candidate : logprobs) {
+    const std::vector<std::uint8_t> bytes(candidate.piece.begin(), candidate.piece.end());
+    candidates.push_back(
+        fb::CreateCandidate(builder, builder.CreateVector(bytes), candidate.logprob));
+  }
+  const auto shown = text_of(builder, text);
+  const auto list = candidates.empty() ? 0 : builder.CreateVector(candidates);
+  finish(builder, fb::Body::Token, fb::CreateToken(builder, id, shown, list));
 }
 
 void encode_done(Builder& builder, const DoneReport& done) {
@@ -136,11 +168,12 @@ void encode_failed(Builder& builder, const FailureReport& failure) {
 Result<LoadRequest> read_load(const fb::Load& load) {
   SYMBIONT_TRY_STATUS(check_range("context_tokens", load.context_tokens(), 0, kMaxContextTokens));
   SYMBIONT_TRY_STATUS(check_range("threads", load.threads(), 1, kMaxThreads));
-  SYMBIONT_TRY_STATUS(check_range("max_sequences", load.max_sequences(), 1, 64));
+  SYMBIONT_TRY_STATUS(check_range("max_sequences", load.max_sequences(), 1, kMaxSequences));
   return LoadRequest{.context_tokens = load.context_tokens(),
                      .threads = load.threads(),
                      .use_mmap = load.use_mmap(),
-                     .max_sequences = load.max_sequences()};
+                     .max_sequences = load.max_sequences(),
+                     .memory_bytes = load.memory_bytes()};
 }
 
 Result<ExecuteRequest> read_execute(const fb::Execute& execute) {
@@ -148,10 +181,14 @@ Result<ExecuteRequest> read_execute(const fb::Execute& execute) {
   SYMBIONT_TRY_STATUS(check_range("top_p", double(execute.top_p()), 0, 1));
   SYMBIONT_TRY_STATUS(check_range("min_p", double(execute.min_p()), 0, 1));
   SYMBIONT_TRY_STATUS(check_range("repeat_penalty", double(execute.repeat_penalty()), 0.01, 100));
+  SYMBIONT_TRY_STATUS(check_range("frequency_penalty", double(execute.frequency_penalty()), -2, 2));
+  SYMBIONT_TRY_STATUS(check_range("presence_penalty", double(execute.presence_penalty()), -2, 2));
+  SYMBIONT_TRY_STATUS(check_range("top_logprobs", execute.top_logprobs(), -1, kMaxTopLogprobs));
   SYMBIONT_TRY_STATUS(check_range("top_k", execute.top_k(), 0, 1U << 24U));
   SYMBIONT_TRY_STATUS(check_range("max_tokens", execute.max_tokens(), 1, kMaxContextTokens));
   if (execute.id() == 0) return fail(ErrorCode::InvalidArgument, "id is 0");
   ExecuteRequest copy{.id = execute.id(),
+                      .cache_key = execute.cache_key(),
                       .messages = {},
                       .raw = execute.raw(),
                       .max_tokens = execute.max_tokens(),
@@ -162,7 +199,15 @@ Result<ExecuteRequest> read_execute(const fb::Execute& execute) {
                       .repeat_penalty = execute.repeat_penalty(),
                       .seed = execute.seed(),
                       .stop = {},
-                      .deadline_ms = execute.deadline_ms()};
+                      .deadline_ms = execute.deadline_ms(),
+                      .frequency_penalty = execute.frequency_penalty(),
+                      .presence_penalty = execute.presence_penalty(),
+                      .logit_bias = {},
+                      .grammar = copy_of(execute.grammar()),
+                      .top_logprobs = execute.top_logprobs()};
+  if (copy.grammar.size() > kMaxGrammarBytes)
+    return fail(ErrorCode::InvalidArgument, "grammar is longer than 256 KiB");
+  SYMBIONT_TRY_STATUS(read_logit_bias(execute, copy));
   SYMBIONT_TRY_STATUS(read_messages(execute, copy));
   SYMBIONT_TRY_STATUS(read_stop(execute, copy));
   return copy;
@@ -172,7 +217,8 @@ ReadyReport read_ready(const fb::Ready& ready) {
   return {.context_tokens = ready.context_tokens(),
           .vocabulary = ready.vocabulary(),
           .engine = copy_of(ready.engine()),
-          .has_template = ready.has_template()};
+          .has_template = ready.has_template(),
+          .max_sequences = ready.max_sequences()};
 }
 
 DoneReport read_done(const fb::Done& done) {
@@ -191,6 +237,21 @@ FailureReport read_failed(const fb::Failed& failed) {
           .message = copy_of(failed.message()),
           .needed = failed.needed(),
           .limit = failed.limit()};
+}
+
+std::vector<Candidate> read_logprobs(const fb::Token& token) {
+  std::vector<Candidate> copy;
+  if (token.logprobs() == nullptr) return copy;
+  for (const fb::Candidate* from : *token.logprobs()) {
+    if (from == nullptr) continue;
+    if (copy.size() > static_cast<std::size_t>(kMaxTopLogprobs)) break;
+    Candidate& candidate = copy.emplace_back();
+    candidate.logprob = from->logprob();
+    if (from->piece() == nullptr) continue;
+    candidate.piece.assign(from->piece()->begin(), from->piece()->end());
+    candidate.piece.resize(std::min(candidate.piece.size(), kMaxPieceBytes));
+  }
+  return copy;
 }
 
 std::string_view read_token_text(const fb::Token& token) {

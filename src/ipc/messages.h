@@ -5,8 +5,10 @@
 // encode_*() clears the builder, so that one builder serves a whole connection without allocating.
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/result.h"
@@ -14,18 +16,24 @@
 
 namespace symbiont::ipc {
 
-inline constexpr std::size_t kMaxMessages = 1024;   ///< of one Execute
-inline constexpr std::size_t kMaxStopStrings = 16;  ///< of one Execute
-inline constexpr std::size_t kMaxStopBytes = 256;   ///< of one stop string
-inline constexpr std::size_t kMaxRoleBytes = 64;    ///< of one message's role
-inline constexpr std::uint32_t kMaxThreads = 1024;  ///< of one Load
+inline constexpr std::size_t kMaxMessages = 1024;             ///< of one Execute
+inline constexpr std::size_t kMaxStopStrings = 16;            ///< of one Execute
+inline constexpr std::size_t kMaxStopBytes = 256;             ///< of one stop string
+inline constexpr std::size_t kMaxRoleBytes = 64;              ///< of one message's role
+inline constexpr std::uint32_t kMaxThreads = 1024;            ///< of one Load
+inline constexpr std::uint16_t kMaxSequences = 64;            ///< of one Load
+inline constexpr std::size_t kMaxLogitBiases = 1024;          ///< of one Execute
+inline constexpr std::size_t kMaxGrammarBytes = 256U << 10U;  ///< of one Execute
+inline constexpr std::int8_t kMaxTopLogprobs = 20;
+inline constexpr std::size_t kMaxPieceBytes = 256;  ///< of one Candidate
 inline constexpr std::uint32_t kMaxContextTokens = 1U << 24U;
 
 struct LoadRequest {
   std::uint32_t context_tokens = 0;  ///< 0: what the model was trained with, at most 4096
   std::uint16_t threads = 1;
   bool use_mmap = true;
-  std::uint16_t max_sequences = 1;
+  std::uint16_t max_sequences = 1;  ///< executions decoded together, at most kMaxSequences
+  std::uint64_t memory_bytes = 0;   ///< what the worker may use in all; 0: not known
 };
 
 struct ChatMessage {
@@ -35,7 +43,8 @@ struct ChatMessage {
 
 /// One execution as the worker sees it. Defaults sample greedily without a bound on time.
 struct ExecuteRequest {
-  std::uint64_t id = 0;  ///< never 0: that is the load
+  std::uint64_t id = 0;         ///< never 0: that is the load
+  std::uint64_t cache_key = 0;  ///< prompts are remembered for executions with the same key only
   std::vector<ChatMessage> messages;
   bool raw = false;  ///< the one message's content is the prompt; no template
   std::uint32_t max_tokens = 256;
@@ -47,6 +56,17 @@ struct ExecuteRequest {
   std::uint64_t seed = 0;
   std::vector<std::string> stop;
   std::uint64_t deadline_ms = 0;  ///< from receipt; 0: none
+  float frequency_penalty = 0.0F;
+  float presence_penalty = 0.0F;
+  std::vector<std::pair<std::uint32_t, float>> logit_bias;  ///< by token
+  std::string grammar;                                      ///< GBNF; empty: none
+  std::int8_t top_logprobs = -1;  ///< -1: none; 0: of the chosen token only
+};
+
+/// A token's bytes, cut at kMaxPieceBytes, and the logarithm of its probability.
+struct Candidate {
+  std::string piece;
+  float logprob = 0.0F;
 };
 
 struct ReadyReport {
@@ -54,6 +74,7 @@ struct ReadyReport {
   std::uint32_t vocabulary = 0;
   std::string engine;
   bool has_template = false;
+  std::uint16_t max_sequences = 1;
 };
 
 struct DoneReport {
@@ -82,7 +103,10 @@ void encode_cancel(Builder& builder, std::uint64_t id);
 void encode_locked(Builder& builder);
 void encode_progress(Builder& builder, float fraction);
 void encode_ready(Builder& builder, const ReadyReport& ready);
-void encode_token(Builder& builder, std::uint64_t id, std::string_view text);
+void encode_token(Builder& builder,
+                  std::uint64_t id,
+                  std::string_view text,
+                  std::span<const Candidate> logprobs = {});
 void encode_done(Builder& builder, const DoneReport& done);
 void encode_failed(Builder& builder, const FailureReport& failure);
 
@@ -96,6 +120,8 @@ void encode_failed(Builder& builder, const FailureReport& failure);
 [[nodiscard]] FailureReport read_failed(const fb::Failed& failed);
 /// A Token's text; points into the frame.
 [[nodiscard]] std::string_view read_token_text(const fb::Token& token);
+/// At most 1 + kMaxTopLogprobs of a Token's candidates.
+[[nodiscard]] std::vector<Candidate> read_logprobs(const fb::Token& token);
 
 }  // namespace symbiont::ipc
 

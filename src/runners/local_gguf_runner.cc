@@ -47,6 +47,11 @@ RunnerStatus validate_isolation(const LocalGgufOptions& options) {
     return failed(SlmRunnerError(runner_error::InvalidInput{
         "context_tokens", fmt::format("{} is above {}", options.context_tokens, kMaxNewTokens)}));
   }
+  if (options.max_parallel == 0 || options.max_parallel > ipc::kMaxSequences) {
+    return failed(SlmRunnerError(runner_error::InvalidInput{
+        "max_parallel",
+        fmt::format("{} is not within 1 .. {}", options.max_parallel, ipc::kMaxSequences)}));
+  }
   return {};
 }
 
@@ -77,6 +82,7 @@ LocalGgufRunner::Impl::Impl(LocalRunnerParts parts_in,
       profile(std::move(profile_in)),
       requirements(std::move(requirements_in)),
       options(std::move(options_in)),
+      turnstile(options.max_parallel),
       model(std::move(model_in)) {}
 
 Patience LocalGgufRunner::Impl::make_patience(milliseconds timeout,
@@ -99,7 +105,7 @@ ExecutionMetadata LocalGgufRunner::Impl::new_metadata() const {
   return metadata;
 }
 
-RunnerStatus LocalGgufRunner::Impl::enter(const Patience& patience) {
+RunnerStatus LocalGgufRunner::Impl::enter(Turnstile& turnstile, const Patience& patience) {
   const Status turn = turnstile.enter(patience.deadline, patience.stop_token);
   if (turn.has_value()) return {};
   switch (turn.error().code()) {
@@ -118,9 +124,9 @@ RunnerStatus LocalGgufRunner::Impl::wait_out_backoff(const Patience& patience) {
   const unsigned doublings = std::min(failed_starts - 2, 6U);
   const auto ready_at =
       last_failed_start + std::min<milliseconds>(kFirstBackoff * (1U << doublings), kMaxBackoff);
-  std::mutex mutex;
+  std::mutex unshared;
   std::condition_variable_any never;
-  std::unique_lock lock(mutex);
+  std::unique_lock lock(unshared);
   (void)never.wait_until(lock, patience.stop_token, std::min(ready_at, patience.deadline),
                          [] { return false; });
   if (patience.stop_token.stop_requested()) {
@@ -132,11 +138,46 @@ RunnerStatus LocalGgufRunner::Impl::wait_out_backoff(const Patience& patience) {
   return {};
 }
 
-RunnerStatus LocalGgufRunner::Impl::ensure_worker(const Patience& patience) {
-  if (session != nullptr && session->is_alive()) return {};
-  session.reset();
+std::shared_ptr<WorkerSession> LocalGgufRunner::Impl::live_session() {
+  const MutexLock lock(mutex);
+  return session != nullptr && session->is_alive() ? session : nullptr;
+}
+
+LocalGgufRunner::Impl::SessionOutcome LocalGgufRunner::Impl::ensure_worker(
+    const Patience& patience) {
+  if (auto live = live_session()) return live;
+  SYMBIONT_TRY_STATUS(enter(starting, patience));
+  const Turn turn(starting);
+  if (auto live = live_session()) return live;  // another caller was faster
+  std::shared_ptr<WorkerSession> dead;
+  {
+    const MutexLock lock(mutex);
+    dead.swap(session);
+  }
   worker_pid = 0;
+  dead.reset();
   SYMBIONT_TRY_STATUS(wait_out_backoff(patience));
+  auto started = start_session(patience);
+  if (!started.has_value()) {
+    const bool impatient = started.error().get_if<runner_error::Cancelled>() != nullptr ||
+                           started.error().get_if<runner_error::ExecutionTimeout>() != nullptr;
+    if (!impatient) {
+      ++failed_starts;
+      last_failed_start = steady_clock::now();
+    }
+    return started;
+  }
+  failed_starts = 0;
+  worker_pid = (*started)->pid();
+  const MutexLock lock(mutex);
+  session = *started;
+  engine = session->ready().engine;
+  sha256 = model.checked_sha256();
+  return started;
+}
+
+LocalGgufRunner::Impl::SessionOutcome LocalGgufRunner::Impl::start_session(
+    const Patience& patience) {
   std::filesystem::path program = parts.worker_program;
   if (program.empty()) {
     const auto found = sandbox::find_program(kWorkerName);
@@ -145,29 +186,21 @@ RunnerStatus LocalGgufRunner::Impl::ensure_worker(const Patience& patience) {
     }
     program = *found;
   }
-  const WorkerSpec spec{
+  WorkerSpec spec{
       .policy =
           sandbox::worker_policy(without_network(profile), std::move(program), options.strict),
       .context_tokens = options.context_tokens,
+      .max_sequences = static_cast<std::uint16_t>(options.max_parallel),
       .cancel_grace = parts.cancel_grace,
       .on_load_progress = options.on_load_progress,
   };
-  auto started = WorkerSession::start(*parts.launcher, spec, model, patience);
-  if (!started.has_value()) {
-    const bool impatient = started.error().get_if<runner_error::Cancelled>() != nullptr ||
-                           started.error().get_if<runner_error::ExecutionTimeout>() != nullptr;
-    if (!impatient) {
-      ++failed_starts;
-      last_failed_start = steady_clock::now();
-    }
-    return failed(std::move(started).error());
-  }
-  failed_starts = 0;
-  session = *std::move(started);
-  worker_pid = session->pid();
-  const MutexLock lock(info_mutex);
-  engine = session->ready().engine;
-  return {};
+  SYMBIONT_TRY(StartedWorker started, start_worker(*parts.launcher, spec, model, patience));
+  return std::make_shared<WorkerSession>(std::move(started), std::move(spec), model.path());
+}
+
+std::uint64_t LocalGgufRunner::Impl::cache_key(const std::string& scope) {
+  const MutexLock lock(mutex);
+  return scopes.try_emplace(scope, scopes.size() + 1).first->second;
 }
 
 RunnerStatus LocalGgufRunner::Impl::run(std::span<const ChatMessage> messages,
@@ -177,30 +210,37 @@ RunnerStatus LocalGgufRunner::Impl::run(std::span<const ChatMessage> messages,
                                         ExecutionResult& result) {
   ExecutionTimings& timing = result.metadata.timing;
   const auto called = steady_clock::now();
-  const RunnerStatus entered = enter(patience);
+  const RunnerStatus entered = enter(turnstile, patience);
   timing.queue_ms = elapsed_ms(called);
   if (!entered.has_value()) return entered;
   const Turn turn(turnstile);
 
   const auto load_started = steady_clock::now();
-  const bool was_warm = session != nullptr && session->is_alive();
-  RunnerStatus outcome = ensure_worker(patience);
+  const bool was_warm = live_session() != nullptr;
+  const SessionOutcome worker = ensure_worker(patience);
   if (!was_warm) timing.load_ms = elapsed_ms(load_started);
-  result.metadata.model_sha256 = model.checked_sha256();
-  if (!outcome.has_value()) {
-    const ExecutionMetadata& known = outcome.error().metadata();
+  {
+    const MutexLock lock(mutex);
+    result.metadata.model_sha256 = sha256;
+  }
+  if (!worker.has_value()) {
+    const ExecutionMetadata& known = worker.error().metadata();
     result.metadata.verdict = known.verdict;
     result.metadata.controls = known.controls;
     if (known.resources.memory_limit_bytes != 0) result.metadata.resources = known.resources;
-    return outcome;
+    return failed(worker.error());
   }
   const double before_ms = elapsed_ms(called);
-  outcome = session->execute(messages, execution_options, sink, patience, result.response,
-                             result.metadata);
+  RunnerStatus outcome =
+      (*worker)->execute(messages, execution_options, cache_key(execution_options.cache_scope),
+                         sink, patience, result);
   if (timing.first_token_ms > 0) timing.first_token_ms += before_ms;
-  if (!session->is_alive()) {
-    session.reset();
-    worker_pid = 0;
+  if (!(*worker)->is_alive()) {
+    const MutexLock lock(mutex);
+    if (session == *worker) {
+      session.reset();
+      worker_pid = 0;
+    }
   }
   return outcome;
 }
@@ -277,13 +317,12 @@ const ModelResourceRequirements& LocalGgufRunner::get_resource_requirements() co
 
 std::expected<void, SlmRunnerError> LocalGgufRunner::health_check() {
   const Patience patience = impl_->make_patience(kMaxTimeout, {});
-  SYMBIONT_TRY_STATUS(impl_->enter(patience));
-  const Turn turn(impl_->turnstile);
-  return impl_->ensure_worker(patience);
+  SYMBIONT_TRY([[maybe_unused]] const auto worker, impl_->ensure_worker(patience));
+  return {};
 }
 
 RunnerInfo LocalGgufRunner::get_info() const {
-  const MutexLock lock(impl_->info_mutex);
+  const MutexLock lock(impl_->mutex);
   return {.name = "LocalGgufRunner",
           .version = impl_->engine,
           .model = impl_->options.model_id,

@@ -5,9 +5,12 @@
 
 #include <atomic>
 #include <chrono>
+#include <cstdint>
 #include <expected>
 #include <filesystem>
+#include <map>
 #include <memory>
+#include <string>
 
 #include "symbiont/local_gguf_runner.h"
 
@@ -41,11 +44,17 @@ struct LocalGgufRunner::Impl {
        ModelResourceRequirements requirements_in,
        LocalGgufOptions options_in);
 
-  /// Inside the turnstile: an idle, live worker, started when there is none.
-  [[nodiscard]] std::expected<void, SlmRunnerError> ensure_worker(const Patience& patience);
+  using SessionOutcome = std::expected<std::shared_ptr<WorkerSession>, SlmRunnerError>;
+  /// The live worker, started when there is none. Of many callers one starts it.
+  [[nodiscard]] SessionOutcome ensure_worker(const Patience& patience);
+  [[nodiscard]] SessionOutcome start_session(const Patience& patience);
+  [[nodiscard]] std::shared_ptr<WorkerSession> live_session();
   [[nodiscard]] std::expected<void, SlmRunnerError> wait_out_backoff(const Patience& patience);
+  /// Prompts are remembered for executions with the same scope only.
+  [[nodiscard]] std::uint64_t cache_key(const std::string& scope);
   /// Waits for the turn; maps the ways not to get it.
-  [[nodiscard]] std::expected<void, SlmRunnerError> enter(const Patience& patience);
+  [[nodiscard]] static std::expected<void, SlmRunnerError> enter(Turnstile& turnstile,
+                                                                 const Patience& patience);
   [[nodiscard]] std::expected<void, SlmRunnerError> run(std::span<const ChatMessage> messages,
                                                         const ExecutionOptions& options,
                                                         const TokenSink& sink,
@@ -62,14 +71,17 @@ struct LocalGgufRunner::Impl {
   Turnstile turnstile;
   std::atomic<int> worker_pid = 0;
 
-  // Touched only by the thread inside the turnstile.
+  // Touched only by the thread inside `starting`.
+  Turnstile starting;
   ModelFile model;
-  std::unique_ptr<WorkerSession> session;
   unsigned failed_starts = 0;  // in a row
   std::chrono::steady_clock::time_point last_failed_start;
 
-  Mutex info_mutex;
-  std::string engine SYMBIONT_GUARDED_BY(info_mutex);  // of the last worker
+  Mutex mutex;
+  std::shared_ptr<WorkerSession> session SYMBIONT_GUARDED_BY(mutex);
+  std::string engine SYMBIONT_GUARDED_BY(mutex);  // of the last worker
+  std::string sha256 SYMBIONT_GUARDED_BY(mutex);  // of the model, once checked
+  std::map<std::string, std::uint64_t> scopes SYMBIONT_GUARDED_BY(mutex);
 };
 
 }  // namespace symbiont

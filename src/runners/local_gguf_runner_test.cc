@@ -340,11 +340,12 @@ TEST_F(LocalGgufRunnerTest, ContextOverflowHasTheCounts) {
 TEST_F(LocalGgufRunnerTest, WaitingHasItsOwnDeadline) {
   std::stop_source source;
   auto runner = make(serving([](FakeWorker& worker, const ipc::ExecuteRequest& request) {
-    worker.token(request.id, "busy");
-    worker.wait_for_cancel();
-    worker.done(request.id, ipc::fb::Finish::Cancelled, 1);
-    return Verdict{.kind = VerdictKind::Exited};
-  }));
+                       worker.token(request.id, "busy");
+                       worker.wait_for_cancel();
+                       worker.done(request.id, ipc::fb::Finish::Cancelled, 1);
+                       return Verdict{.kind = VerdictKind::Exited};
+                     }),
+                     {.max_parallel = 1});
   std::atomic<bool> busy = false;
   std::jthread first([&] {
     (void)runner->execute(
@@ -360,20 +361,70 @@ TEST_F(LocalGgufRunnerTest, WaitingHasItsOwnDeadline) {
   source.request_stop();
 }
 
+TEST_F(LocalGgufRunnerTest, ExecutionsOfOneWorkerDoNotMix) {
+  // Two requests are in before either is answered, and the answers interleave.
+  auto runner = make([](FakeWorker& worker) {
+    (void)worker.start_up();
+    const auto first = worker.next_execute();
+    const auto second = worker.next_execute();
+    if (!first || !second) return Verdict{};
+    for (int i = 0; i < 3; ++i) {
+      worker.token(first->id, first->messages.front().content);
+      worker.token(second->id, second->messages.front().content);
+    }
+    worker.done(second->id, ipc::fb::Finish::Stop, 3);
+    worker.done(first->id, ipc::fb::Finish::Length, 3);
+    (void)worker.next_execute();
+    return Verdict{.kind = VerdictKind::Exited};
+  });
+  SlmRunner::Outcome a;
+  std::jthread other([&] { a = runner->execute("a"); });
+  const auto b = runner->execute("b");
+  other.join();
+  ASSERT_TRUE(a.has_value() && b.has_value());
+  EXPECT_EQ(a->response, "aaa");
+  EXPECT_EQ(b->response, "bbb");
+  EXPECT_NE(a->metadata.finish_reason, b->metadata.finish_reason);
+  EXPECT_EQ(launcher_->spawned(), 1);
+}
+
+TEST_F(LocalGgufRunnerTest, OneThatDoesNotStopCostsTheOthersTheirWorkerAndSaysSo) {
+  auto runner = make([](FakeWorker& worker) {
+    (void)worker.start_up();
+    (void)worker.next_execute();
+    (void)worker.next_execute();
+    while (worker.next_execute())
+      ;  // never answers, and ignores every Cancel
+    return Verdict{.kind = VerdictKind::Exited};
+  });
+  SlmRunner::Outcome patient;
+  std::jthread other([&] { patient = runner->execute("a"); });
+  ExecutionOptions options;
+  options.timeout = 100ms;
+  const auto hasty = runner->execute("b", options);
+  other.join();
+  EXPECT_EQ(kind_of(hasty), "ExecutionTimeout");
+  EXPECT_EQ(kind_of(patient), "ExecutionFailed");
+  EXPECT_NE(patient.error().message().find("another execution"), std::string::npos);
+}
+
 TEST_F(LocalGgufRunnerTest, TwentyThreadsAndOneDeath) {
   constexpr int kThreads = 20;
   std::atomic<int> starts = 0;
-  auto runner = make([&](FakeWorker& worker) {
-    if (starts++ > 0) return answering({"ok"})(worker);
-    (void)worker.start_up();
-    for (int served = 0; served < 5; ++served) {
-      const auto request = worker.next_execute();
-      if (!request.has_value()) break;
-      worker.token(request->id, "ok");
-      if (served < 4) worker.done(request->id, ipc::fb::Finish::Stop, 1);
-    }
-    return Verdict{.kind = VerdictKind::Signaled, .signal = 9};
-  });
+  // One at a time, so that the death costs exactly one.
+  auto runner = make(
+      [&](FakeWorker& worker) {
+        if (starts++ > 0) return answering({"ok"})(worker);
+        (void)worker.start_up();
+        for (int served = 0; served < 5; ++served) {
+          const auto request = worker.next_execute();
+          if (!request.has_value()) break;
+          worker.token(request->id, "ok");
+          if (served < 4) worker.done(request->id, ipc::fb::Finish::Stop, 1);
+        }
+        return Verdict{.kind = VerdictKind::Signaled, .signal = 9};
+      },
+      {.max_parallel = 1});
   std::atomic<int> succeeded = 0;
   std::atomic<int> failed = 0;
   {

@@ -201,6 +201,7 @@ SlmRunner::Outcome ProcessRunner::execute_chat(std::span<const ChatMessage> mess
   ExecutionResult result;
   result.metadata = impl_->new_metadata();
   RunnerStatus outcome = validate_options(options, {});
+  if (outcome.has_value()) outcome = validate_plain_sampling(options);
   if (outcome.has_value()) outcome = validate_messages(messages);
   if (outcome.has_value()) {
     const Patience patience = impl_->make_patience(options.timeout, std::move(stop_token));

@@ -25,11 +25,6 @@ double milliseconds(steady_clock::duration duration) {
   return std::chrono::duration<double, std::milli>(duration).count();
 }
 
-SlmRunnerError give_up_error(const Patience& patience) {
-  if (patience.stop_token.stop_requested()) return SlmRunnerError(runner_error::Cancelled{});
-  return SlmRunnerError(runner_error::ExecutionTimeout{patience.limit});
-}
-
 SlmRunnerError to_error(const SandboxError& error) {
   if (error.kind == SandboxError::Kind::ControlUnavailable)
     return SlmRunnerError(runner_error::ControlUnavailable{error.controls, error.message});

@@ -23,7 +23,7 @@ Status Turnstile::enter(TimePoint deadline, const std::stop_token& stop_token) {
   const std::uint64_t ticket = next_ticket_++;
   queue_.push_back(ticket);
   Status outcome;
-  while (occupied_ || queue_.front() != ticket) {
+  while (inside_ >= capacity_ || queue_.front() != ticket) {
     if (stop_token.stop_requested()) {
       outcome = fail(ErrorCode::Cancelled, "cancelled while waiting for the worker");
       break;
@@ -36,7 +36,8 @@ Status Turnstile::enter(TimePoint deadline, const std::stop_token& stop_token) {
   }
   if (outcome.has_value()) {
     queue_.pop_front();
-    occupied_ = true;
+    ++inside_;
+    if (inside_ < capacity_) changed_.notify_all();  // the next may come in too
   } else {
     queue_.erase(std::ranges::find(queue_, ticket));
     changed_.notify_all();  // the next in line may be at the front now
@@ -46,7 +47,7 @@ Status Turnstile::enter(TimePoint deadline, const std::stop_token& stop_token) {
 
 void Turnstile::leave() {
   const MutexLock lock(mutex_);
-  occupied_ = false;
+  --inside_;
   changed_.notify_all();
 }
 

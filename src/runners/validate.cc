@@ -1,6 +1,7 @@
 #include "runners/validate.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <string>
 #include <utility>
@@ -8,6 +9,7 @@
 #include <fmt/core.h>
 
 #include "base/result.h"
+#include "ipc/messages.h"
 #include "runners/utf8.h"
 
 namespace symbiont {
@@ -46,6 +48,23 @@ Check check_sampling(const ExecutionOptions& options) {
   SYMBIONT_TRY_STATUS(check_range("min_p", options.min_p, 0.0F, 1.0F));
   SYMBIONT_TRY_STATUS(check_range("repeat_penalty", options.repeat_penalty, 0.0F, 2.0F));
   if (options.repeat_penalty <= 0.0F) return invalid("repeat_penalty", "must be above 0");
+  SYMBIONT_TRY_STATUS(check_range("frequency_penalty", options.frequency_penalty, -2.0F, 2.0F));
+  SYMBIONT_TRY_STATUS(check_range("presence_penalty", options.presence_penalty, -2.0F, 2.0F));
+  if (options.logit_bias.size() > ipc::kMaxLogitBiases) {
+    return invalid("logit_bias", fmt::format("{} tokens; at most {} are accepted",
+                                             options.logit_bias.size(), ipc::kMaxLogitBiases));
+  }
+  for (const auto& [token, bias] : options.logit_bias)
+    SYMBIONT_TRY_STATUS(check_range(fmt::format("logit_bias[{}]", token), bias, -100.0F, 100.0F));
+  if (options.grammar.size() > ipc::kMaxGrammarBytes) {
+    return invalid("grammar", fmt::format("{} bytes; at most {} (256 KiB) are accepted",
+                                          options.grammar.size(), ipc::kMaxGrammarBytes));
+  }
+  SYMBIONT_TRY_STATUS(check_encoding("grammar", options.grammar));
+  if (options.top_logprobs.value_or(0) > static_cast<std::uint32_t>(ipc::kMaxTopLogprobs)) {
+    return invalid("top_logprobs", fmt::format("{} is not within 0 .. {}", *options.top_logprobs,
+                                               ipc::kMaxTopLogprobs));
+  }
   return {};
 }
 
@@ -89,10 +108,11 @@ Check validate_messages(std::span<const ChatMessage> messages) {
   bool has_text = false;
   for (std::size_t i = 0; i < messages.size(); ++i) {
     const ChatMessage& message = messages[i];
-    if (message.role != "system" && message.role != "user" && message.role != "assistant") {
-      return invalid(
-          fmt::format("messages[{}].role", i),
-          fmt::format("'{}' is none of system, user, assistant", printable(message.role, 32)));
+    constexpr std::array<std::string_view, 4> kRoles = {"system", "user", "assistant", "tool"};
+    if (std::ranges::find(kRoles, message.role) == kRoles.end()) {
+      return invalid(fmt::format("messages[{}].role", i),
+                     fmt::format("'{}' is none of system, user, assistant, tool",
+                                 printable(message.role, 32)));
     }
     SYMBIONT_TRY_STATUS(check_encoding(fmt::format("messages[{}].content", i), message.content));
     bytes += message.content.size();
@@ -121,6 +141,16 @@ Check validate_options(const ExecutionOptions& options,
                      "this runner knows no parameter of this name");
     }
   }
+  return {};
+}
+
+Check validate_plain_sampling(const ExecutionOptions& options) {
+  constexpr std::string_view kReason = "this kind of runner does not offer it";
+  if (options.frequency_penalty != 0.0F) return invalid("frequency_penalty", std::string(kReason));
+  if (options.presence_penalty != 0.0F) return invalid("presence_penalty", std::string(kReason));
+  if (!options.logit_bias.empty()) return invalid("logit_bias", std::string(kReason));
+  if (!options.grammar.empty()) return invalid("grammar", std::string(kReason));
+  if (options.top_logprobs) return invalid("top_logprobs", std::string(kReason));
   return {};
 }
 

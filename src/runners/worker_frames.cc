@@ -1,5 +1,6 @@
 #include "runners/worker_frames.h"
 
+#include <algorithm>
 #include <cmath>
 #include <utility>
 
@@ -26,7 +27,10 @@ Result<WorkerEvent> from_progress(const fb::Progress& progress) {
 
 Result<WorkerEvent> from_ready(const fb::Ready& ready) {
   if (ready.context_tokens() == 0) return bad("a context of 0 tokens");
-  WorkerReady event{ready.context_tokens(), {}};
+  if (ready.max_sequences() == 0 || ready.max_sequences() > ipc::kMaxSequences) {
+    return bad("a number of sequences that cannot be");
+  }
+  WorkerReady event{ready.context_tokens(), ready.max_sequences(), {}};
   if (ready.engine() != nullptr) {
     event.engine = printable(ready.engine()->string_view(), kMaxEngineText);
   }
@@ -37,7 +41,12 @@ Result<WorkerEvent> from_token(const fb::Token& token) {
   if (token.text() == nullptr) return bad("a token without text");
   const std::string_view text = token.text()->string_view();
   if (first_invalid_utf8(text) != text.size()) return bad("a token that is not UTF-8");
-  return WorkerToken{token.id(), text};
+  std::vector<ipc::Candidate> logprobs = ipc::read_logprobs(token);
+  const bool finite = std::ranges::all_of(logprobs, [](const ipc::Candidate& c) {
+    return c.logprob <= 0.0F && !std::isnan(c.logprob);
+  });
+  if (!finite) return bad("a probability above 1");
+  return WorkerToken{token.id(), text, std::move(logprobs)};
 }
 
 Result<WorkerEvent> from_done(const fb::Done& done) {

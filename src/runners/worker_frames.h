@@ -8,11 +8,13 @@
 #include <string>
 #include <string_view>
 #include <variant>
+#include <vector>
 
 #include "symbiont/execution.h"
 
 #include "base/result.h"
 #include "ipc/frames_generated.h"
+#include "ipc/messages.h"
 
 namespace symbiont {
 
@@ -24,11 +26,13 @@ struct WorkerProgress {
 };
 struct WorkerReady {
   std::uint32_t context_tokens = 0;
+  std::uint16_t max_sequences = 1;
   std::string engine;
 };
 struct WorkerToken {
   std::uint64_t id = 0;
-  std::string_view text;  ///< UTF-8; valid until the channel's next call
+  std::string_view text;                 ///< UTF-8; valid until the channel's next call
+  std::vector<ipc::Candidate> logprobs;  ///< bounded in number and size; finite
 };
 struct WorkerDone {
   std::uint64_t id = 0;

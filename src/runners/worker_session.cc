@@ -2,8 +2,6 @@
 
 #include <poll.h>
 #include <sys/eventfd.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <array>
@@ -13,7 +11,6 @@
 #include <fmt/core.h>
 
 #include "base/result.h"
-#include "ipc/messages.h"
 #include "runners/random.h"
 #include "runners/worker_end.h"
 
@@ -21,230 +18,269 @@ namespace symbiont {
 namespace {
 
 using std::chrono::steady_clock;
-using SessionStatus = std::expected<void, SlmRunnerError>;
 
-/// How long a frame may take once its first byte is there, before stop and deadline are looked at.
+/// How long a frame may take once its first byte is there, before the end is looked at.
 constexpr std::chrono::milliseconds kFrameSlice{50};
 
 std::unexpected<SlmRunnerError> failed(SlmRunnerError error) {
   return std::unexpected(std::move(error));
 }
 
-std::unexpected<SlmRunnerError> io_error(std::string what) {
-  return failed(SlmRunnerError(runner_error::IoError{std::move(what), errno}));
-}
-
 double milliseconds(steady_clock::duration duration) {
   return std::chrono::duration<double, std::milli>(duration).count();
 }
 
-SlmRunnerError give_up_error(const Patience& patience) {
-  if (patience.stop_token.stop_requested()) return SlmRunnerError(runner_error::Cancelled{});
-  return SlmRunnerError(runner_error::ExecutionTimeout{patience.limit});
+TokenLogprobs to_logprobs(const std::vector<ipc::Candidate>& candidates) {
+  TokenLogprobs logprobs{{candidates.front().piece, candidates.front().logprob}, {}};
+  for (const ipc::Candidate& candidate : std::span(candidates).subspan(1))
+    logprobs.top.push_back({candidate.piece, candidate.logprob});
+  return logprobs;
 }
 
-/// Waits for input on `fd` or `wake`; true when there is some on `fd`.
-bool wait_for_input(int fd, int wake, steady_clock::time_point deadline) {
-  const auto left =
-      std::chrono::ceil<std::chrono::milliseconds>(deadline - steady_clock::now()).count();
-  const int timeout_ms = static_cast<int>(std::clamp<std::int64_t>(left, 0, 1'000'000));
-  std::array<pollfd, 2> entries{{{fd, POLLIN, 0}, {wake, POLLIN, 0}}};
-  const int ready = ::poll(entries.data(), entries.size(), timeout_ms);
-  return ready > 0 && entries[0].revents != 0;
+ipc::ExecuteRequest to_request(std::span<const ChatMessage> messages,
+                               const ExecutionOptions& options) {
+  ipc::ExecuteRequest request;
+  for (const ChatMessage& message : messages)
+    request.messages.push_back({.role = message.role, .content = message.content});
+  request.raw = options.raw;
+  request.max_tokens = options.max_tokens;
+  request.temperature = options.temperature;
+  request.top_p = options.top_p;
+  request.top_k = options.top_k;
+  request.min_p = options.min_p;
+  request.repeat_penalty = options.repeat_penalty;
+  request.frequency_penalty = options.frequency_penalty;
+  request.presence_penalty = options.presence_penalty;
+  request.seed = options.seed.value_or(random_u64());
+  request.stop = options.stop;
+  request.logit_bias.assign(options.logit_bias.begin(), options.logit_bias.end());
+  request.grammar = options.grammar;
+  if (options.top_logprobs) request.top_logprobs = static_cast<std::int8_t>(*options.top_logprobs);
+  return request;
 }
 
 }  // namespace
 
-/// One execution while it runs.
+/// One execution while it runs. What the reader writes is guarded by the session's mutex_.
 struct WorkerSession::Running {
   const ExecutionOptions& options;
   const TokenSink& sink;
   const Patience& patience;
-  std::string& response;
-  ExecutionMetadata& metadata;
+  ExecutionResult& result;
   std::uint64_t id = 0;
   steady_clock::time_point started = steady_clock::now();
-  steady_clock::time_point give_up = steady_clock::time_point::max();  // set by the first Cancel
+
+  // Written by the reader.
+  std::string arrived{};  // not yet shown
+  std::size_t response_bytes = 0;
   std::uint32_t token_frames = 0;
+  std::optional<steady_clock::time_point> first_token{};
+  std::vector<TokenLogprobs> logprobs{};
+  std::optional<WorkerDone> done{};
+  std::optional<WorkerFailed> failure{};
+  CondVar changed{};
+
+  // Touched by its own thread only.
   bool sink_refused = false;
   bool cancelling = false;
   bool timed_out = false;
+  steady_clock::time_point give_up = steady_clock::time_point::max();  // set by the first Cancel
 };
 
-WorkerSession::WorkerSession(WorkerSpec spec, std::string model_path)
-    : spec_(std::move(spec)), model_path_(std::move(model_path)) {}
+WorkerSession::WorkerSession(StartedWorker started, WorkerSpec spec, std::string model_path)
+    : spec_(std::move(spec)),
+      model_path_(std::move(model_path)),
+      process_(std::move(started.process)),
+      channel_(std::move(started.channel)),
+      ready_(std::move(started.ready)),
+      stop_reading_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
+      reader_([this] { read_frames(); }) {}
 
-WorkerSession::~WorkerSession() = default;  // ~SandboxedProcess kills the tree
+WorkerSession::~WorkerSession() {
+  (void)::eventfd_write(stop_reading_.get(), 1);
+  reader_.join();
+}  // ~SandboxedProcess kills the tree
 
-std::expected<std::unique_ptr<WorkerSession>, SlmRunnerError> WorkerSession::start(
-    sandbox::Launcher& launcher,
-    const WorkerSpec& spec,
-    ModelFile& model,
-    const Patience& patience) {
-  std::unique_ptr<WorkerSession> session(new WorkerSession(spec, model.path()));
-  std::array<int, 2> sockets{-1, -1};
-  if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sockets.data()) != 0) {
-    return io_error("socketpair for a worker");
-  }
-  session->channel_.emplace(UniqueFd(sockets[0]));
-  UniqueFd theirs(sockets[1]);
-  session->wake_.reset(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
-  if (!session->wake_.is_valid()) return io_error("eventfd for a worker");
-
-  auto process = launcher.spawn(spec.policy, std::move(theirs));
-  if (!process.has_value()) return failed(error_from_spawn(process.error(), launcher, spec.policy));
-  session->process_ = *std::move(process);
-
-  SessionStatus outcome = session->lock_and_prove(patience);
-  if (outcome.has_value()) outcome = session->load(model, patience);
-  if (!outcome.has_value()) {
-    if (session->verdict_.kind == VerdictKind::Running) session->end(VerdictKind::Killed);
-    ExecutionMetadata metadata;
-    session->fill(metadata);
-    outcome.error().set_context({}, std::move(metadata));
-    return failed(std::move(outcome).error());
-  }
-  session->phase_ = "inference";
-  session->usable_ = true;
-  return session;
+bool WorkerSession::is_alive() const {
+  pollfd entry{channel_.fd(), 0, 0};
+  return usable_ && ::poll(&entry, 1, 0) == 0;  // POLLHUP and POLLERR are always reported
 }
 
-SessionStatus WorkerSession::lock_and_prove(const Patience& patience) {
-  const auto lock_deadline = std::min(patience.deadline, steady_clock::now() + kLockTimeout);
-  SYMBIONT_TRY(const auto event, next_event(lock_deadline, patience.stop_token, true));
-  if (!event.has_value()) {
-    const bool impatient =
-        patience.stop_token.stop_requested() || steady_clock::now() >= patience.deadline;
-    if (impatient) return failed(give_up_error(patience));
-    return failed(SlmRunnerError(runner_error::InitializationFailed{
-        fmt::format("the worker was not confined within {} s", kLockTimeout.count())}));
+// The reader -------------------------------------------------------------------------------------
+
+void WorkerSession::read_frames() {
+  while (usable_) {
+    std::array<pollfd, 2> entries{{{channel_.fd(), POLLIN, 0}, {stop_reading_.get(), POLLIN, 0}}};
+    if (::poll(entries.data(), entries.size(), -1) < 0 && errno != EINTR) return end({}, {});
+    if (entries[1].revents != 0) return;
+    if (entries[0].revents == 0) continue;
+    const auto frame = channel_.receive(steady_clock::now() + kFrameSlice);
+    if (frame.has_value()) {
+      auto event = to_event(**frame);
+      if (!event.has_value()) return end(VerdictKind::Killed, event.error().message());
+      dispatch(*event);
+    } else if (frame.error().code() == ErrorCode::Unavailable) {
+      return end({});
+    } else if (frame.error().code() != ErrorCode::DeadlineExceeded) {  // that: part of a frame
+      return end(VerdictKind::Killed, frame.error().message());
+    }
   }
-  if (!std::holds_alternative<WorkerLocked>(*event)) {
-    return failed(broke_protocol("it spoke before it was confined"));
+}
+
+void WorkerSession::dispatch(const WorkerEvent& event) {
+  std::string wrong;
+  {
+    const MutexLock lock(mutex_);
+    if (ending_) return;
+    wrong = take(event);
   }
-  if (const Status proof = process_->prove(); !proof.has_value()) {
-    end(VerdictKind::Killed);
-    return failed(SlmRunnerError(runner_error::InitializationFailed{fmt::format(
-        "the worker is not confined as its profile says: {}", proof.error().message())}));
+  if (!wrong.empty()) end(VerdictKind::Killed, std::move(wrong));
+}
+
+std::string WorkerSession::take(const WorkerEvent& event) {
+  if (const auto* token = std::get_if<WorkerToken>(&event)) return take_token(*token);
+  std::uint64_t id = 0;
+  if (const auto* done = std::get_if<WorkerDone>(&event)) id = done->id;
+  if (const auto* report = std::get_if<WorkerFailed>(&event)) id = report->id;
+  const auto at = running_.find(id);
+  if (id == 0 || at == running_.end()) return "an unexpected frame during an execution";
+  Running& running = *at->second;
+  if (running.done || running.failure) return "a second end of one execution";
+  if (const auto* done = std::get_if<WorkerDone>(&event)) {
+    if (done->usage.completion_tokens > running.options.max_tokens ||
+        done->usage.prompt_tokens > ready_.context_tokens) {
+      return "token counts that cannot be";
+    }
+    running.done = *done;
+  } else {
+    running.failure = std::get<WorkerFailed>(event);
   }
+  running.changed.notify_one();
   return {};
 }
 
-SessionStatus WorkerSession::load(ModelFile& model, const Patience& patience) {
-  SYMBIONT_TRY(const int descriptor, model.descriptor(patience.deadline, patience.stop_token));
-  ipc::Builder builder;
-  ipc::encode_load(builder, {.context_tokens = spec_.context_tokens,
-                             .threads = static_cast<std::uint16_t>(std::clamp<std::uint32_t>(
-                                 spec_.policy.threads, 1, ipc::kMaxThreads))});
-  if (const Status sent = channel_->send(builder, descriptor, patience.deadline);
-      !sent.has_value()) {
-    return failed(died());
+std::string WorkerSession::take_token(const WorkerToken& token) {
+  const auto at = running_.find(token.id);
+  if (at == running_.end()) return "text for another execution";
+  Running& running = *at->second;
+  if (running.done || running.failure) return "text after the end";
+  if (++running.token_frames > running.options.max_tokens + kExtraTokenFrames) {
+    return "more tokens than were asked for";
   }
-  phase_ = "load";
-  for (std::size_t frames = 0; frames < kMaxProgressFrames; ++frames) {
-    SYMBIONT_TRY(const WorkerEvent event, next_load_event(patience));
-    if (const auto* progress = std::get_if<WorkerProgress>(&event)) {
-      if (spec_.on_load_progress) spec_.on_load_progress(progress->fraction);
-    } else if (const auto* ready = std::get_if<WorkerReady>(&event)) {
-      ready_ = *ready;
-      return {};
-    } else if (const auto* report = std::get_if<WorkerFailed>(&event);
-               report != nullptr && report->id == 0) {
-      SlmRunnerError error = error_from_failure(*report, model_path_, spec_.policy.memory_bytes);
-      // It ends by itself; a limit that ended it says more than its last words.
-      const auto verdict = process_->wait_until(steady_clock::now() + std::chrono::seconds(1));
-      if (verdict.has_value()) verdict_ = *verdict;
-      if (verdict_.kind == VerdictKind::MemoryLimit) return failed(died());
-      return failed(std::move(error));
-    } else {
-      return failed(broke_protocol("an unexpected frame while loading"));
+  running.response_bytes += token.text.size();
+  if (running.response_bytes > kMaxResponseBytes) return "an answer above 16 MiB";
+  if (!running.first_token) running.first_token = steady_clock::now();
+  running.arrived += token.text;
+  if (!token.logprobs.empty()) {
+    if (!running.options.top_logprobs) return "probabilities that nobody asked for";
+    running.logprobs.push_back(to_logprobs(token.logprobs));
+  }
+  running.changed.notify_one();
+  return {};
+}
+
+// The end ----------------------------------------------------------------------------------------
+
+void WorkerSession::end(std::optional<VerdictKind> reason, std::string broken_rule) {
+  {
+    const MutexLock lock(mutex_);
+    if (std::exchange(ending_, true)) {  // another thread is at it: its verdict is ours
+      while (!ended_)
+        end_seen_.wait(mutex_);
+      return;
     }
+    usable_ = false;
+    broken_rule_ = std::move(broken_rule);
   }
-  return failed(broke_protocol("too many progress reports"));
+  if (reason) process_->kill(*reason);
+  auto verdict = process_->wait_until(steady_clock::now() + kReapTimeout);
+  if (!verdict && !reason) {  // it closed its channel and lives on
+    reason = VerdictKind::Killed;
+    process_->kill(*reason);
+    verdict = process_->wait_until(steady_clock::now() + kReapTimeout);
+  }
+  const MutexLock lock(mutex_);
+  if (verdict) {
+    verdict_ = *std::move(verdict);
+  } else {
+    verdict_.kind = *reason;  // its end was not seen in time
+  }
+  if (verdict_.phase.empty()) verdict_.phase = "inference";
+  ended_ = true;
+  end_seen_.notify_all();
+  for (const auto& [id, running] : running_)
+    running->changed.notify_one();
 }
 
-WorkerSession::EventResult WorkerSession::next_load_event(const Patience& patience) {
-  SYMBIONT_TRY(auto event, next_event(patience.deadline, patience.stop_token, true));
-  if (event.has_value()) return *std::move(event);
-  end(patience.stop_token.stop_requested() ? VerdictKind::Killed : VerdictKind::TimeLimit);
-  return failed(give_up_error(patience));
+SlmRunnerError WorkerSession::error_of_end(const Running& running) {
+  const MutexLock lock(mutex_);
+  if (!broken_rule_.empty()) {
+    return SlmRunnerError(runner_error::SandboxViolation{
+        fmt::format("the worker broke the protocol: {}", broken_rule_)});
+  }
+  if (ended_for_ && *ended_for_ != running.id) {
+    return SlmRunnerError(runner_error::ExecutionFailed{
+        "its worker was ended because another execution did not stop in time; try again"});
+  }
+  return error_from_verdict(verdict_, "inference", model_path_);
 }
 
-std::expected<std::optional<WorkerEvent>, SlmRunnerError> WorkerSession::next_event(
-    steady_clock::time_point deadline, const std::stop_token& stop_token, bool watch_stop) {
-  const std::stop_callback wake(stop_token, [this] { (void)::eventfd_write(wake_.get(), 1); });
-  while (true) {
-    if (watch_stop && stop_token.stop_requested()) return std::nullopt;
-    const auto now = steady_clock::now();
-    if (now >= deadline) return std::nullopt;
-    // Once a stop was noticed its eventfd stays readable: poll must not look at it any more.
-    if (!wait_for_input(channel_->fd(), watch_stop ? wake_.get() : -1, deadline)) continue;
-    const auto frame = channel_->receive(std::min(deadline, steady_clock::now() + kFrameSlice));
-    if (frame.has_value()) {
-      auto event = to_event(**frame);
-      if (!event.has_value()) return failed(broke_protocol(event.error().message()));
-      return std::optional<WorkerEvent>(*std::move(event));
-    }
-    if (frame.error().code() == ErrorCode::DeadlineExceeded) continue;  // part of a frame
-    if (frame.error().code() == ErrorCode::Unavailable) return failed(died());
-    return failed(broke_protocol(frame.error().message()));
-  }
+// Executions -------------------------------------------------------------------------------------
+
+bool WorkerSession::send(const ipc::Builder& builder) {
+  const MutexLock lock(send_mutex_);
+  return channel_.send(builder, -1, steady_clock::now() + spec_.cancel_grace).has_value();
 }
 
-SessionStatus WorkerSession::execute(std::span<const ChatMessage> messages,
-                                     const ExecutionOptions& options,
-                                     const TokenSink& sink,
-                                     const Patience& patience,
-                                     std::string& response,
-                                     ExecutionMetadata& metadata) {
-  Running running{options, sink, patience, response, metadata};
-  running.id = next_id_++;
-  std::uint64_t drained = 0;
-  (void)::eventfd_read(wake_.get(), &drained);  // an earlier execution's stop
-
-  ipc::ExecuteRequest request{
-      .id = running.id,
-      .messages = {},
-      .raw = options.raw,
-      .max_tokens = options.max_tokens,
-      .temperature = options.temperature,
-      .top_p = options.top_p,
-      .top_k = options.top_k,
-      .min_p = options.min_p,
-      .repeat_penalty = options.repeat_penalty,
-      .seed = options.seed.value_or(random_u64()),
-      .stop = options.stop,
-      .deadline_ms = static_cast<std::uint64_t>(std::max<std::int64_t>(
-          1, std::chrono::ceil<std::chrono::milliseconds>(patience.deadline - running.started)
-                 .count()))};
-  request.messages.reserve(messages.size());
-  for (const ChatMessage& message : messages) {
-    request.messages.push_back({.role = message.role, .content = message.content});
-  }
+WorkerSession::Outcome WorkerSession::send_execute(const Running& running,
+                                                   std::span<const ChatMessage> messages,
+                                                   std::uint64_t cache_key) {
+  ipc::ExecuteRequest request = to_request(messages, running.options);
+  request.id = running.id;
+  request.cache_key = cache_key;
+  const auto left =
+      std::chrono::ceil<std::chrono::milliseconds>(running.patience.deadline - running.started);
+  request.deadline_ms = static_cast<std::uint64_t>(std::max<std::int64_t>(1, left.count()));
   ipc::Builder builder;
   ipc::encode_execute(builder, request);
+  if (send(builder)) return {};
+  // It takes nothing in: dead, or stopped.
+  end(steady_clock::now() < running.patience.deadline ? VerdictKind::Killed
+                                                      : VerdictKind::TimeLimit);
+  return failed(error_of_end(running));
+}
 
-  SessionStatus outcome;
-  if (const Status sent = channel_->send(builder, -1, patience.deadline + spec_.cancel_grace);
-      sent.has_value()) {
-    std::expected<bool, SlmRunnerError> over = false;
-    while (over.has_value() && !*over)
-      over = step(running);
-    if (!over.has_value()) outcome = failed(std::move(over).error());
-  } else if (sent.error().code() == ErrorCode::DeadlineExceeded) {
-    end(VerdictKind::TimeLimit);
-    outcome = failed(give_up_error(patience));
-  } else {
-    outcome = failed(died());
+WorkerSession::Outcome WorkerSession::execute(std::span<const ChatMessage> messages,
+                                              const ExecutionOptions& options,
+                                              std::uint64_t cache_key,
+                                              const TokenSink& sink,
+                                              const Patience& patience,
+                                              ExecutionResult& result) {
+  Running running{options, sink, patience, result};
+  {
+    const MutexLock lock(mutex_);
+    running.id = next_id_++;
+    running_.emplace(running.id, &running);
   }
+  Outcome outcome = send_execute(running, messages, cache_key);
+  if (outcome.has_value()) outcome = follow(running);
   if (outcome.has_value() && running.cancelling) {
     outcome =
         failed(running.timed_out ? SlmRunnerError(runner_error::ExecutionTimeout{patience.limit})
                                  : SlmRunnerError(runner_error::Cancelled{}));
   }
-  fill(metadata);
+  Verdict verdict;
+  {
+    const MutexLock lock(mutex_);
+    running_.erase(running.id);
+    verdict = verdict_;
+  }
+  if (running.first_token)
+    result.metadata.timing.first_token_ms = milliseconds(*running.first_token - running.started);
+  result.logprobs = std::move(running.logprobs);
+  fill_from_process(*process_, verdict, spec_.policy.memory_bytes, result.metadata);
   if (!outcome.has_value()) {
-    metadata.finish_reason =
+    result.metadata.finish_reason =
         outcome.error().get_if<runner_error::ExecutionTimeout>() != nullptr ? "timeout"
         : outcome.error().get_if<runner_error::Cancelled>() != nullptr      ? "cancelled"
                                                                             : "error";
@@ -252,67 +288,69 @@ SessionStatus WorkerSession::execute(std::span<const ChatMessage> messages,
   return outcome;
 }
 
-std::expected<bool, SlmRunnerError> WorkerSession::step(Running& running) {
-  const auto deadline = running.cancelling ? running.give_up : running.patience.deadline;
-  const bool watch_stop = !running.cancelling;
-  std::optional<WorkerEvent> event;
-  if (!running.sink_refused || running.cancelling) {
-    SYMBIONT_TRY(event, next_event(deadline, running.patience.stop_token, watch_stop));
-  }
-  if (event.has_value()) {
-    if (const auto* token = std::get_if<WorkerToken>(&*event)) return on_token(running, *token);
-    if (const auto* done = std::get_if<WorkerDone>(&*event)) {
-      SYMBIONT_TRY_STATUS(on_done(running, *done));
-      return true;
+/// Shows text as it arrives until the execution is over, one way or another.
+WorkerSession::Outcome WorkerSession::follow(Running& running) {
+  // The callback takes the mutex: it is made before and destroyed after the locks below.
+  const std::stop_callback wake(running.patience.stop_token, [this, &running] {
+    const MutexLock lock(mutex_);
+    running.changed.notify_one();
+  });
+  const auto is_stopped = [&running] {
+    return running.sink_refused || running.patience.stop_token.stop_requested();
+  };
+  while (true) {
+    bool over = false;
+    {
+      const MutexLock lock(mutex_);
+      const auto deadline = running.cancelling ? running.give_up : running.patience.deadline;
+      while (running.arrived.empty() && !running.done && !running.failure && !ended_ &&
+             (running.cancelling || !is_stopped())) {
+        if (running.changed.wait_until(mutex_, deadline) == std::cv_status::timeout) break;
+      }
+      over = running.done || running.failure || ended_;
     }
-    if (const auto* report = std::get_if<WorkerFailed>(&*event);
-        report != nullptr && report->id == running.id) {
-      return failed(on_failed(*report));
+    show(running);
+    if (over) break;
+    const auto now = steady_clock::now();
+    if (!running.cancelling && (is_stopped() || now >= running.patience.deadline)) cancel(running);
+    if (running.cancelling && now >= running.give_up) {
+      {
+        const MutexLock lock(mutex_);
+        if (!ending_) ended_for_ = running.id;
+      }
+      end(running.timed_out ? VerdictKind::TimeLimit : VerdictKind::Killed);
+      return {};  // cancelled, or timed out
     }
-    return failed(broke_protocol("an unexpected frame during an execution"));
   }
-  if (running.cancelling) {  // the grace is over
-    end(running.timed_out ? VerdictKind::TimeLimit : VerdictKind::Killed);
-    return true;
+  if (running.done) return conclude(running, *running.done);
+  if (running.failure)
+    return failed(error_from_failure(*running.failure, model_path_, spec_.policy.memory_bytes));
+  return failed(error_of_end(running));
+}
+
+void WorkerSession::show(Running& running) {
+  std::string text;
+  {
+    const MutexLock lock(mutex_);
+    text.swap(running.arrived);
   }
+  if (text.empty()) return;
+  running.result.response += text;
+  const bool wanted = running.sink && !running.cancelling && !running.sink_refused;
+  if (wanted && !running.sink(text)) running.sink_refused = true;
+}
+
+void WorkerSession::cancel(Running& running) {
   running.cancelling = true;
   running.timed_out = !running.sink_refused && !running.patience.stop_token.stop_requested();
   running.give_up = steady_clock::now() + spec_.cancel_grace;
   ipc::Builder builder;
   ipc::encode_cancel(builder, running.id);
-  if (const Status sent = channel_->send(builder, -1, running.give_up);
-      !sent.has_value() && sent.error().code() != ErrorCode::DeadlineExceeded) {
-    return failed(died());
-  }
-  return false;
+  if (!send(builder)) running.give_up = steady_clock::now();
 }
 
-std::expected<bool, SlmRunnerError> WorkerSession::on_token(Running& running,
-                                                            const WorkerToken& token) {
-  if (token.id != running.id) return failed(broke_protocol("text for another execution"));
-  if (++running.token_frames > running.options.max_tokens + kExtraTokenFrames) {
-    return failed(broke_protocol("more tokens than were asked for"));
-  }
-  if (running.response.size() + token.text.size() > kMaxResponseBytes) {
-    return failed(broke_protocol("an answer above 16 MiB"));
-  }
-  if (running.token_frames == 1) {
-    running.metadata.timing.first_token_ms = milliseconds(steady_clock::now() - running.started);
-  }
-  running.response += token.text;
-  if (!running.cancelling && !token.text.empty() && running.sink && !running.sink(token.text)) {
-    running.sink_refused = true;
-  }
-  return false;
-}
-
-SessionStatus WorkerSession::on_done(Running& running, const WorkerDone& done) {
-  if (done.id != running.id) return failed(broke_protocol("the end of another execution"));
-  if (done.usage.completion_tokens > running.options.max_tokens ||
-      done.usage.prompt_tokens > ready_.context_tokens) {
-    return failed(broke_protocol("token counts that cannot be"));
-  }
-  ExecutionMetadata& metadata = running.metadata;
+WorkerSession::Outcome WorkerSession::conclude(Running& running, const WorkerDone& done) {
+  ExecutionMetadata& metadata = running.result.metadata;
   metadata.usage = done.usage;
   // The worker's figures are claims: never more than the time that passed here.
   const double elapsed = milliseconds(steady_clock::now() - running.started);
@@ -329,62 +367,14 @@ SessionStatus WorkerSession::on_done(Running& running, const WorkerDone& done) {
     case ipc::fb::Finish::Deadline:
       return failed(SlmRunnerError(runner_error::ExecutionTimeout{running.patience.limit}));
     case ipc::fb::Finish::Cancelled:
-      if (!running.cancelling) return failed(broke_protocol("it cancelled what nobody cancelled"));
-      return {};
+      if (running.cancelling) return {};
+      end(VerdictKind::Killed, "it cancelled what nobody cancelled");
+      return failed(error_of_end(running));
   }
   // It was complete before the Cancel arrived: a complete answer is no failure, unless refused.
   if (running.timed_out || (running.cancelling && !running.sink_refused))
     running.cancelling = false;
   return {};
-}
-
-SlmRunnerError WorkerSession::on_failed(const WorkerFailed& report) {
-  return error_from_failure(report, model_path_, spec_.policy.memory_bytes);
-}
-
-SlmRunnerError WorkerSession::broke_protocol(const std::string& what) {
-  end(VerdictKind::Killed);
-  return SlmRunnerError(
-      runner_error::SandboxViolation{fmt::format("the worker broke the protocol: {}", what)});
-}
-
-SlmRunnerError WorkerSession::died() {
-  usable_ = false;
-  if (verdict_.kind == VerdictKind::Running) {
-    if (const auto verdict = process_->wait_until(steady_clock::now() + kReapTimeout)) {
-      verdict_ = *verdict;
-    } else {
-      end(VerdictKind::Killed);  // it closed its channel and lives on
-    }
-  }
-  if (verdict_.phase.empty()) verdict_.phase = phase_;
-  return error_from_verdict(verdict_, phase_, model_path_);
-}
-
-void WorkerSession::end(VerdictKind reason) {
-  usable_ = false;
-  process_->kill(reason);
-  verdict_.kind = reason;  // should the end not be seen in time
-  if (const auto verdict = process_->wait_until(steady_clock::now() + kReapTimeout)) {
-    verdict_ = *verdict;
-  }
-}
-
-bool WorkerSession::is_alive() {
-  if (usable_ && channel_->has_input()) end(VerdictKind::Killed);  // dead, or talking out of turn
-  return usable_;
-}
-
-void WorkerSession::fill(ExecutionMetadata& metadata) {
-  metadata.verdict = verdict_;
-  metadata.controls = process_->controls();
-  const sandbox::Usage usage = process_->usage();
-  metadata.resources = {
-      .peak_memory_bytes = std::max(usage.peak_memory_bytes, verdict_.peak_bytes),
-      .memory_limit_bytes = spec_.policy.memory_bytes,
-      .cpu_time_ms = static_cast<double>(usage.cpu_time_us) / 1000.0,
-      .throttled_ms = static_cast<double>(usage.throttled_us) / 1000.0,
-  };
 }
 
 }  // namespace symbiont

@@ -13,17 +13,15 @@
 
 #include <fmt/format.h>
 
+#include "worker/llama_sampler.h"
+
 namespace symbiont::worker {
 namespace {
 
 using ipc::fb::FailureKind;
 
 constexpr std::uint32_t kDefaultContext = 4096;
-constexpr std::size_t kPrefillChunk = 512;
-constexpr std::int32_t kPenaltyWindow = 64;
 constexpr std::size_t kMaxLogBytes = 512;
-constexpr std::uint32_t kRandomSeed =
-    0xFFFFFFFF;  // to llama.cpp: ask the system, which is not there
 
 template <auto Free>
 struct Deleter {
@@ -34,7 +32,6 @@ struct Deleter {
 };
 using ModelPtr = std::unique_ptr<llama_model, Deleter<llama_model_free>>;
 using ContextPtr = std::unique_ptr<llama_context, Deleter<llama_free>>;
-using SamplerPtr = std::unique_ptr<llama_sampler, Deleter<llama_sampler_free>>;
 using FilePtr = std::unique_ptr<std::FILE, Deleter<std::fclose>>;
 
 /// The first error lines since clear(), bounded: later ones say only that something failed.
@@ -155,6 +152,9 @@ class Engine final : public LlamaEngine {
  public:
   explicit Engine(ModelPtr model)
       : model_(std::move(model)), vocab_(llama_model_get_vocab(model_.get())) {}
+  ~Engine() override { llama_batch_free(batch_); }
+  Engine(const Engine&) = delete;
+  Engine& operator=(const Engine&) = delete;
 
   Outcome<void> make_context(const ipc::LoadRequest& load);
 
@@ -166,38 +166,71 @@ class Engine final : public LlamaEngine {
   bool is_end(TokenId token) const override { return llama_vocab_is_eog(vocab_, token); }
   std::string piece(TokenId token) const override { return text_of_token(vocab_, token, false); }
   std::size_t longest_piece() const override { return longest_piece_; }
-  Outcome<std::uint32_t> prefill(std::span<const TokenId> prompt,
-                                 const Interrupt& interrupt,
-                                 bool& finished) override;
-  void start_sampling(const ipc::ExecuteRequest& request, std::span<const TokenId> prompt) override;
-  TokenId sample() override { return llama_sampler_sample(sampler_.get(), context_.get(), -1); }
-  Outcome<bool> decode(TokenId token, const Interrupt& interrupt) override {
-    return append({&token, 1}, interrupt);
+  std::size_t cells() const override { return llama_n_ctx(context_.get()); }
+  bool forget(std::uint32_t sequence, std::size_t kept) override;
+  bool share(std::uint32_t from, std::uint32_t to, std::size_t count) override;
+  Outcome<DecodeEnd> decode(std::span<const BatchToken> tokens,
+                            const Interrupt& interrupt) override;
+  Outcome<std::unique_ptr<Sampler>> make_sampler(const ipc::ExecuteRequest& request,
+                                                 std::span<const TokenId> prompt) override {
+    return make_llama_sampler(context_.get(), vocab_, request, prompt);
   }
+  std::vector<ipc::Candidate> logprobs(std::size_t index,
+                                       TokenId chosen,
+                                       std::size_t top) const override;
 
  private:
-  Outcome<bool> append(std::span<const TokenId> tokens, const Interrupt& interrupt);
-  void forget_after(std::size_t kept);
+  void fill(std::span<const BatchToken> tokens);
   [[nodiscard]] llama_memory_t memory() const { return llama_get_memory(context_.get()); }
 
   ModelPtr model_;
   const llama_vocab* vocab_;
   ContextPtr context_;  // after model_: freed before it
-  SamplerPtr sampler_;
+  llama_batch batch_ = llama_batch_init(kMaxBatchTokens, 0, 1);
   TemplateSource template_;
   std::size_t longest_piece_ = 1;
-  std::vector<TokenId> held_;             // what the context's memory holds
+  std::uint32_t context_tokens_ = 0;      // of one sequence at most
   const Interrupt* interrupt_ = nullptr;  // of the decode that runs
 };
+
+// What the engine takes beside weights and cells: the compute buffers of a batch, its own code.
+constexpr std::uint64_t kEngineBytes = 160ULL << 20U;
+constexpr std::uint64_t kCellGranule = 256;  // llama.cpp rounds a context up to it
+
+/// Bytes of one cell with 16-bit keys and values, if a head is as wide as usual.
+std::uint64_t cell_bytes(const llama_model* model) {
+  const auto at_least_one = [](std::int32_t n) {
+    return static_cast<std::uint64_t>(std::max(n, 1));
+  };
+  const std::uint64_t head =
+      at_least_one(llama_model_n_embd(model)) / at_least_one(llama_model_n_head(model));
+  constexpr std::uint64_t kKeyAndValue = 2 * sizeof(std::uint16_t);
+  return std::max<std::uint64_t>(1, kKeyAndValue * at_least_one(llama_model_n_layer(model)) *
+                                        at_least_one(llama_model_n_head_kv(model)) * head);
+}
+
+/// Cells for all sequences: `context` for each where memory allows, never less than for one.
+std::uint32_t choose_cells(const llama_model* model,
+                           const ipc::LoadRequest& load,
+                           std::uint32_t context) {
+  const std::uint64_t wanted = std::uint64_t{context} * load.max_sequences;
+  if (load.memory_bytes == 0) return static_cast<std::uint32_t>(wanted);
+  const std::uint64_t taken = llama_model_size(model) + kEngineBytes;
+  const std::uint64_t room = load.memory_bytes > taken ? load.memory_bytes - taken : 0;
+  const std::uint64_t cells = room / cell_bytes(model) / kCellGranule * kCellGranule;
+  return static_cast<std::uint32_t>(std::clamp<std::uint64_t>(cells, context, wanted));
+}
 
 Outcome<void> Engine::make_context(const ipc::LoadRequest& load) {
   const std::int32_t trained = llama_model_n_ctx_train(model_.get());  // negative: absurd
   const std::uint32_t wanted = load.context_tokens == 0 ? kDefaultContext : load.context_tokens;
+  context_tokens_ = trained > 0 ? std::min(wanted, static_cast<std::uint32_t>(trained)) : wanted;
   llama_context_params params = llama_context_default_params();
-  params.n_ctx = trained > 0 ? std::min(wanted, static_cast<std::uint32_t>(trained)) : wanted;
-  params.n_batch = kPrefillChunk;
-  params.n_ubatch = kPrefillChunk;
-  params.n_seq_max = 1;
+  params.n_ctx = choose_cells(model_.get(), load, context_tokens_);
+  params.n_batch = kMaxBatchTokens;
+  params.n_ubatch = kMaxBatchTokens;
+  params.n_seq_max = load.max_sequences;
+  params.kv_unified = true;  // attention skips the cells of other sequences
   params.n_threads = load.threads;
   params.n_threads_batch = load.threads;
   params.no_perf = true;
@@ -217,46 +250,52 @@ Outcome<void> Engine::make_context(const ipc::LoadRequest& load) {
   for (llama_token token = 0; token < llama_vocab_n_tokens(vocab_); ++token) {
     longest_piece_ = std::max(longest_piece_, text_of_token(vocab_, token, true).size());
   }
-  held_.reserve(llama_n_ctx(context_.get()));
+  context_tokens_ = std::min(context_tokens_, llama_n_ctx(context_.get()));
   return {};
 }
 
 ipc::ReadyReport Engine::describe() const {
-  return {.context_tokens = llama_n_ctx(context_.get()),
+  return {.context_tokens = context_tokens_,
           .vocabulary = static_cast<std::uint32_t>(llama_vocab_n_tokens(vocab_)),
           .engine = fmt::format("llama.cpp {}", llama_version()),
-          .has_template = !template_.text.empty()};
+          .has_template = !template_.text.empty(),
+          .max_sequences = static_cast<std::uint16_t>(llama_n_seq_max(context_.get()))};
 }
 
 Outcome<void> Engine::warm_up() {
-  const auto count = std::min<std::size_t>(llama_n_ctx(context_.get()) - 1, 8);
-  std::vector<TokenId> some(std::max<std::size_t>(count, 1));
-  const TokenId vocabulary = llama_vocab_n_tokens(vocab_);
-  if (vocabulary <= 0) {
+  if (llama_vocab_n_tokens(vocab_) <= 0) {
     return std::unexpected(
         Failure{.kind = FailureKind::ModelInvalid, .message = "the model has no vocabulary"});
   }
-  for (std::size_t i = 0; i < some.size(); ++i) {
-    some[i] = std::min(static_cast<TokenId>(i), vocabulary - 1);
-  }
-  bool finished = false;
-  const auto kept = prefill(some, [] { return false; }, finished);
-  if (!kept.has_value()) return std::unexpected(kept.error());
-  ipc::ExecuteRequest request;
-  request.temperature = 0.8F;
-  request.top_k = 40;
-  request.top_p = 0.9F;
-  request.min_p = 0.05F;
-  request.repeat_penalty = 1.1F;
-  start_sampling(request, some);
-  const TokenId token = sample();
-  if (llama_n_ctx(context_.get()) > some.size()) {
-    const auto decoded = decode(token, [] { return false; });
+  const TokenId last = llama_vocab_n_tokens(vocab_) - 1;
+  const std::size_t room = std::max<std::size_t>(context_tokens_ - 1, 1);
+  std::vector<TokenId> seen;
+  for (const std::size_t count : {std::min<std::size_t>(room, 8), std::size_t{1}}) {
+    if (seen.size() + count > context_tokens_) break;
+    std::vector<BatchToken> batch(count);
+    for (std::size_t i = 0; i < count; ++i) {
+      batch[i] = {.token = std::min(static_cast<TokenId>(i), last),
+                  .position = static_cast<std::uint32_t>(seen.size()),
+                  .sequence = 0,
+                  .wants_logits = i + 1 == count};
+      seen.push_back(batch[i].token);
+    }
+    const auto decoded = decode(batch, [] { return false; });
     if (!decoded.has_value()) return std::unexpected(decoded.error());
   }
-  (void)piece(token);
+  ipc::ExecuteRequest request;
+  request.temperature = 0.8F;
+  request.top_p = 0.9F;
+  request.top_k = 40;
+  request.min_p = 0.05F;
+  request.repeat_penalty = 1.1F;
+  request.grammar = "root ::= [^x]*";
+  auto sampler = make_sampler(request, seen);
+  if (!sampler.has_value()) return std::unexpected(std::move(sampler).error());
+  (void)piece((*sampler)->sample(0));
+  (void)logprobs(0, 0, 1);
   (void)tokenize("Warm \xC3\xA4\xE2\x82\xAC 12 up.\n", true);
-  forget_after(0);
+  (void)forget(0, 0);
   g_loaded = true;
   return {};
 }
@@ -283,95 +322,65 @@ bool Engine::begin_token(TokenId& token) const {
   return llama_vocab_get_add_bos(vocab_) && token != LLAMA_TOKEN_NULL;
 }
 
-void Engine::forget_after(std::size_t kept) {
-  if (kept < held_.size() || kept == 0) {
-    if (!llama_memory_seq_rm(memory(), 0, static_cast<llama_pos>(kept), -1)) {
-      llama_memory_clear(memory(), true);  // a recurrent state cannot go back
-      kept = 0;
-    }
-  }
-  held_.resize(kept);
+bool Engine::forget(std::uint32_t sequence, std::size_t kept) {
+  const auto id = static_cast<llama_seq_id>(sequence);
+  if (llama_memory_seq_rm(memory(), id, static_cast<llama_pos>(kept), -1)) return true;
+  // A recurrent state cannot go back.
+  if (!llama_memory_seq_rm(memory(), id, -1, -1)) llama_memory_clear(memory(), true);
+  return kept == 0;
 }
 
-Outcome<std::uint32_t> Engine::prefill(std::span<const TokenId> prompt,
-                                       const Interrupt& interrupt,
-                                       bool& finished) {
-  finished = false;
-  // At least one token is decoded: sampling needs its logits.
-  const std::size_t most = std::min(held_.size(), prompt.size() - 1);
-  std::size_t kept = 0;
-  while (kept < most && held_[kept] == prompt[kept])
-    ++kept;
-  forget_after(kept);
-  kept = held_.size();
-  for (std::size_t at = kept; at < prompt.size();) {
-    if (interrupt()) return static_cast<std::uint32_t>(kept);
-    const auto chunk = prompt.subspan(at, std::min(kPrefillChunk, prompt.size() - at));
-    const Outcome<bool> done = append(chunk, interrupt);
-    if (!done.has_value()) return std::unexpected(done.error());
-    if (!*done) return static_cast<std::uint32_t>(kept);
-    at += chunk.size();
-  }
-  finished = true;
-  return static_cast<std::uint32_t>(kept);
+bool Engine::share(std::uint32_t from, std::uint32_t to, std::size_t count) {
+  if (llama_model_is_recurrent(model_.get()) || llama_model_is_hybrid(model_.get())) return false;
+  llama_memory_seq_cp(memory(), static_cast<llama_seq_id>(from), static_cast<llama_seq_id>(to), 0,
+                      static_cast<llama_pos>(count));
+  return true;
 }
 
-Outcome<bool> Engine::append(std::span<const TokenId> tokens, const Interrupt& interrupt) {
+void Engine::fill(std::span<const BatchToken> tokens) {
+  for (std::size_t i = 0; i < tokens.size(); ++i) {
+    batch_.token[i] = tokens[i].token;
+    batch_.pos[i] = static_cast<llama_pos>(tokens[i].position);
+    batch_.n_seq_id[i] = 1;
+    batch_.seq_id[i][0] = static_cast<llama_seq_id>(tokens[i].sequence);
+    batch_.logits[i] = tokens[i].wants_logits ? 1 : 0;
+  }
+  batch_.n_tokens = static_cast<std::int32_t>(tokens.size());
+}
+
+Outcome<DecodeEnd> Engine::decode(std::span<const BatchToken> tokens, const Interrupt& interrupt) {
+  fill(tokens);
   error_log().clear();
   interrupt_ = &interrupt;
   std::int32_t status = 0;
   try {
-    // llama_batch wants a pointer to non-const and does not write to it.
-    status = llama_decode(context_.get(),
-                          llama_batch_get_one(const_cast<TokenId*>(tokens.data()),  // NOLINT
-                                              static_cast<std::int32_t>(tokens.size())));
+    status = llama_decode(context_.get(), batch_);
   } catch (...) {
     interrupt_ = nullptr;
-    forget_after(held_.size());
     throw;
   }
   interrupt_ = nullptr;
-  if (status == 0) {
-    held_.insert(held_.end(), tokens.begin(), tokens.end());
-    return true;
-  }
-  const std::size_t kept = held_.size();
-  held_.resize(kept + 1);  // part of the batch may be in: make forget_after() look
-  forget_after(kept);
-  if (status == 2) return false;  // the abort callback
+  constexpr std::int32_t kNoSlot = 1;
+  constexpr std::int32_t kAborted = 2;
+  if (status == 0) return DecodeEnd::Done;
+  if (status == kNoSlot) return DecodeEnd::NoRoom;
+  if (status == kAborted) return DecodeEnd::Interrupted;
   return std::unexpected(
       failure_from_log(FailureKind::Internal, fmt::format("llama_decode returned {}", status)));
 }
 
-void Engine::start_sampling(const ipc::ExecuteRequest& request, std::span<const TokenId> prompt) {
-  llama_sampler_chain_params params = llama_sampler_chain_default_params();
-  params.no_perf = true;
-  sampler_.reset(llama_sampler_chain_init(params));
-  llama_sampler* chain = sampler_.get();
-  if (request.repeat_penalty != 1.0F) {
-    llama_sampler* penalties = llama_sampler_init_penalties(
-        llama_vocab_n_tokens(vocab_), kPenaltyWindow, request.repeat_penalty, 0.0F, 0.0F);
-    const std::size_t window = std::min<std::size_t>(prompt.size(), kPenaltyWindow);
-    for (const TokenId token : prompt.last(window))
-      llama_sampler_accept(penalties, token);
-    llama_sampler_chain_add(chain, penalties);
+std::vector<ipc::Candidate> Engine::logprobs(std::size_t index,
+                                             TokenId chosen,
+                                             std::size_t top) const {
+  const float* logits = llama_get_logits_ith(context_.get(), static_cast<std::int32_t>(index));
+  const auto vocabulary = static_cast<std::size_t>(llama_vocab_n_tokens(vocab_));
+  std::vector<ipc::Candidate> candidates;
+  for (const TokenProbability& found : probabilities({logits, vocabulary}, chosen, top)) {
+    std::string bytes = text_of_token(vocab_, found.token, true);
+    bytes.resize(std::min(bytes.size(), ipc::kMaxPieceBytes));
+    candidates.push_back({std::move(bytes), found.logprob});
   }
-  if (request.temperature <= 0.0F) {
-    llama_sampler_chain_add(chain, llama_sampler_init_greedy());
-    return;
-  }
-  if (request.top_k > 0) {
-    llama_sampler_chain_add(chain,
-                            llama_sampler_init_top_k(static_cast<std::int32_t>(request.top_k)));
-  }
-  if (request.top_p < 1.0F)
-    llama_sampler_chain_add(chain, llama_sampler_init_top_p(request.top_p, 1));
-  if (request.min_p > 0.0F)
-    llama_sampler_chain_add(chain, llama_sampler_init_min_p(request.min_p, 1));
-  llama_sampler_chain_add(chain, llama_sampler_init_temp(request.temperature));
-  auto seed = static_cast<std::uint32_t>(request.seed ^ (request.seed >> 32U));
-  if (seed == kRandomSeed) --seed;
-  llama_sampler_chain_add(chain, llama_sampler_init_dist(seed));
+  return candidates;
 }
 
 }  // namespace

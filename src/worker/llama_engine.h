@@ -1,8 +1,9 @@
 #ifndef SYMBIONT_WORKER_LLAMA_ENGINE_H_
 #define SYMBIONT_WORKER_LLAMA_ENGINE_H_
 
-// llama.cpp as the worker uses it: one model, one context, one sequence. llama_engine.cc is the
-// only file of the project that includes llama.h. Not thread-safe.
+// llama.cpp as the worker uses it: one model, one context, several sequences that share its cells.
+// llama_engine.cc and llama_sampler.cc are the only files of the project that include llama.h. Not
+// thread-safe.
 
 #include <cstdint>
 #include <functional>
@@ -20,8 +21,34 @@ namespace symbiont::worker {
 
 using TokenId = std::int32_t;
 
+/// Tokens of one decode at most.
+inline constexpr std::size_t kMaxBatchTokens = 512;
+
 /// Asked often while the engine computes; true makes it give up at once.
 using Interrupt = std::function<bool()>;
+
+/// One token on its way into the context.
+struct BatchToken {
+  TokenId token = 0;
+  std::uint32_t position = 0;
+  std::uint32_t sequence = 0;
+  bool wants_logits = false;
+};
+
+/// How a decode ended. Unless Done, nothing of the batch may be relied on: forget() each sequence
+/// of it from its first position on.
+enum class DecodeEnd : std::uint8_t { Done, Interrupted, NoRoom };
+
+/// Chooses the tokens of one execution.
+class Sampler {
+ public:
+  Sampler() = default;
+  Sampler(const Sampler&) = delete;
+  Sampler& operator=(const Sampler&) = delete;
+  virtual ~Sampler() = default;
+  /// The next token, from the logits of the last batch's token `index`.
+  [[nodiscard]] virtual TokenId sample(std::size_t index) = 0;
+};
 
 class LlamaEngine {
  public:
@@ -32,7 +59,8 @@ class LlamaEngine {
   static void on_fatal(void (*report)(const Failure& failure));
 
   /// Loads the model from `model` (read from offset 0; closed when this returns) and makes a
-  /// context. Maps the file when it can be mapped and `load.use_mmap`.
+  /// context. Maps the file when it can be mapped and `load.use_mmap`. As many of
+  /// `load.max_sequences` sequences as `load.memory_bytes` has room for, at least one.
   [[nodiscard]] static Outcome<std::unique_ptr<LlamaEngine>> load(
       UniqueFd model, const ipc::LoadRequest& load, const std::function<void(float)>& progress);
 
@@ -42,8 +70,11 @@ class LlamaEngine {
 
   [[nodiscard]] virtual ipc::ReadyReport describe() const = 0;
   [[nodiscard]] virtual const TemplateSource& chat_template() const = 0;
+  /// Tokens that all sequences together may hold.
+  [[nodiscard]] virtual std::size_t cells() const = 0;
 
-  /// One decode of each shape, one sample: afterwards a step makes no new kind of system call.
+  /// Decodes of each shape, samplers of each kind: afterwards a step makes no new kind of system
+  /// call.
   [[nodiscard]] virtual Outcome<void> warm_up() = 0;
 
   /// Tokens of `text`, control tokens recognised only with `parse_control`. Adds none of its own.
@@ -57,19 +88,25 @@ class LlamaEngine {
   /// No token stands for more bytes than this.
   [[nodiscard]] virtual std::size_t longest_piece() const = 0;
 
-  /// Makes the context hold exactly `prompt`, keeping what it shares with the last request. Returns
-  /// how many tokens were kept. `prompt` has from 1 to context_tokens - 1 tokens. False in
-  /// `finished`: interrupted.
-  [[nodiscard]] virtual Outcome<std::uint32_t> prefill(std::span<const TokenId> prompt,
-                                                       const Interrupt& interrupt,
-                                                       bool& finished) = 0;
-  /// Begins sampling for one request.
-  virtual void start_sampling(const ipc::ExecuteRequest& request,
-                              std::span<const TokenId> prompt) = 0;
-  /// The next token. After prefill() or decode() that finished.
-  [[nodiscard]] virtual TokenId sample() = 0;
-  /// Appends a token to the context. False: interrupted, the token is not in.
-  [[nodiscard]] virtual Outcome<bool> decode(TokenId token, const Interrupt& interrupt) = 0;
+  /// Makes `sequence` hold only its first `kept` tokens. False when the model cannot go back: then
+  /// it holds none.
+  [[nodiscard]] virtual bool forget(std::uint32_t sequence, std::size_t kept) = 0;
+  /// Makes the empty sequence `to` share the first `count` tokens of `from`, at no cost in cells.
+  /// False: this model cannot.
+  [[nodiscard]] virtual bool share(std::uint32_t from, std::uint32_t to, std::size_t count) = 0;
+  /// One decode of 1 .. kMaxBatchTokens tokens.
+  [[nodiscard]] virtual Outcome<DecodeEnd> decode(std::span<const BatchToken> batch,
+                                                  const Interrupt& interrupt) = 0;
+
+  /// A sampler for one request. `prompt` is what penalties look back at. InvalidRequest: a grammar
+  /// that cannot be parsed, a bias for a token that does not exist.
+  [[nodiscard]] virtual Outcome<std::unique_ptr<Sampler>> make_sampler(
+      const ipc::ExecuteRequest& request, std::span<const TokenId> prompt) = 0;
+  /// The chosen token and the `top` likeliest, with logarithms of their probabilities before any
+  /// sampling, from the logits of the last batch's token `index`.
+  [[nodiscard]] virtual std::vector<ipc::Candidate> logprobs(std::size_t index,
+                                                             TokenId chosen,
+                                                             std::size_t top) const = 0;
 
  protected:
   LlamaEngine() = default;

@@ -17,9 +17,9 @@
 
 #include "ipc/channel.h"
 #include "ipc/messages.h"
+#include "worker/batch_loop.h"
 #include "worker/chat_template.h"
 #include "worker/llama_engine.h"
-#include "worker/loop.h"
 #include "worker/textkit/textkit.h"
 
 namespace symbiont::worker {
@@ -150,7 +150,7 @@ Status serve(ipc::Channel& channel, const Locks& locks, bool& load_failed) {
   SYMBIONT_TRY_STATUS(locks.before_inference());
   ipc::encode_ready(builder, ready);
   SYMBIONT_TRY_STATUS(channel.send(builder));
-  Loop loop(channel, *engine->release());  // never destroyed either
+  BatchLoop loop(channel, *engine->release());  // never destroyed either
   return loop.run();
 }
 

@@ -9,7 +9,9 @@
 #include <array>
 #include <chrono>
 #include <cstdlib>
+#include <map>
 #include <optional>
+#include <set>
 #include <string>
 
 #include <gmock/gmock.h>
@@ -58,9 +60,16 @@ class RunningWorker {
   }
 
   /// Loads and answers how that ended: Ready's or Failed's content.
-  Answer load(UniqueFd model, std::uint32_t context = 512, std::uint16_t threads = 1) {
+  Answer load(UniqueFd model,
+              std::uint32_t context = 512,
+              std::uint16_t threads = 1,
+              std::uint16_t sequences = 1,
+              std::uint64_t memory = 0) {
     ipc::Builder builder;
-    ipc::encode_load(builder, {.context_tokens = context, .threads = threads});
+    ipc::encode_load(builder, {.context_tokens = context,
+                               .threads = threads,
+                               .max_sequences = sequences,
+                               .memory_bytes = memory});
     EXPECT_TRUE(channel_->send(builder, model.get()).has_value());
     while (const auto* frame = next()) {
       if (const auto* ready = frame->body_as_Ready()) {
@@ -104,6 +113,22 @@ class RunningWorker {
       }
     }
     return answer;
+  }
+  /// Collects until every request of `ids` has ended.
+  std::map<std::uint64_t, Answer> collect_all(const std::set<std::uint64_t>& ids) {
+    std::map<std::uint64_t, Answer> answers;
+    std::size_t ended = 0;
+    while (ended < ids.size()) {
+      const auto* frame = next();
+      if (frame == nullptr) break;
+      if (const auto* token = frame->body_as_Token())
+        answers[token->id()].text += ipc::read_token_text(*token);
+      if (const auto* done = frame->body_as_Done())
+        answers[done->id()].done = ipc::read_done(*done), ++ended;
+      if (const auto* failed = frame->body_as_Failed())
+        answers[failed->id()].failure = ipc::read_failed(*failed), ++ended;
+    }
+    return answers;
   }
   Answer execute(const ipc::ExecuteRequest& request) {
     send(request);
@@ -288,6 +313,99 @@ TEST_F(WorkerTest, BadRequestsFailAndTheWorkerGoesOn) {
   EXPECT_TRUE(empty.failure.has_value() || empty.done.has_value());
   EXPECT_TRUE(worker.execute(ask(7, std::string("NUL \0 inside", 12))).done.has_value());
   EXPECT_THAT(worker.execute(ask_for_paris(8)).text, HasSubstr("Paris"));
+}
+
+TEST_F(WorkerTest, ExecutionsAnswerTogetherAndAShortOneDoesNotWaitForALongOne) {
+  RunningWorker worker;
+  ASSERT_FALSE(worker.load(model(), 2048, 1, 4).failure);
+  ASSERT_EQ(worker.ready().max_sequences, 4);
+  auto slow = ask(1, "Tell me a long story about the sea.");
+  slow.max_tokens = 200;
+  worker.send(slow);
+  auto quick = ask_for_paris(2);
+  quick.max_tokens = 12;
+  worker.send(quick);
+  std::string order;
+  std::map<std::uint64_t, Answer> answers;
+  for (int ends = 0; ends < 2; ++ends) {
+    while (const auto* frame = worker.next()) {
+      if (const auto* token = frame->body_as_Token())
+        answers[token->id()].text += ipc::read_token_text(*token);
+      if (const auto* done = frame->body_as_Done()) {
+        order += std::to_string(done->id());
+        answers[done->id()].done = ipc::read_done(*done);
+        break;
+      }
+    }
+  }
+  EXPECT_EQ(order, "21");
+  EXPECT_THAT(answers[2].text, HasSubstr("Paris"));
+  EXPECT_THAT(answers[1].text, Not(HasSubstr("Paris")));
+  EXPECT_EQ(answers[1].done->completion_tokens, 200);
+}
+
+TEST_F(WorkerTest, APromptIsRememberedForItsOwnKeyOnly) {
+  RunningWorker worker;
+  ASSERT_FALSE(worker.load(model(), 1024, 1, 3).failure);
+  std::map<std::uint64_t, std::uint32_t> cached;
+  std::uint64_t id = 0;
+  for (const std::uint64_t key : {7U, 7U, 8U, 8U}) {
+    auto request = ask_for_paris(++id);
+    request.cache_key = key;
+    request.max_tokens = 2;
+    const Answer answer = worker.execute(request);
+    ASSERT_TRUE(answer.done);
+    cached[id] = answer.done->cached_tokens;
+  }
+  EXPECT_EQ(cached[1], 0);
+  EXPECT_GT(cached[2], 10);
+  EXPECT_EQ(cached[3], 0) << "another agent's prompt";
+  EXPECT_EQ(cached[4], cached[2]);
+}
+
+TEST_F(WorkerTest, WhatDoesNotFitTogetherIsAnsweredInTurn) {
+  // One mebibyte: room for one context only, whatever was asked for.
+  RunningWorker worker;
+  ASSERT_FALSE(worker.load(model(), 256, 1, 4, 1U << 20U).failure);
+  std::set<std::uint64_t> ids;
+  for (std::uint64_t id = 1; id <= 4; ++id) {
+    auto request = ask(id, "Count from one to one hundred, in words: one, two, three, four");
+    request.max_tokens = 150;
+    request.cache_key = id;
+    worker.send(request);
+    ids.insert(id);
+  }
+  for (const auto& [id, answer] : worker.collect_all(ids)) {
+    ASSERT_TRUE(answer.done) << id << ": " << (answer.failure ? answer.failure->message : "");
+    const bool whole = answer.done->finish == Finish::Stop || answer.done->completion_tokens == 150;
+    EXPECT_TRUE(whole) << id << ": " << answer.done->completion_tokens;
+  }
+}
+
+TEST_F(WorkerTest, AGrammarABiasAndProbabilitiesAreHonoured) {
+  RunningWorker worker;
+  ASSERT_FALSE(worker.load(model()).failure);
+  auto request = ask(1, "Is water wet?");
+  request.grammar = "root ::= \"maybe\" | \"perhaps\"";
+  EXPECT_THAT(worker.execute(request).text, ::testing::AnyOf("maybe", "perhaps"));
+  request = ask(2, "Is water wet?");
+  request.grammar = "root ::= (";
+  ASSERT_TRUE(worker.execute(request).failure);
+  request = ask(3, "Is water wet?");
+  request.logit_bias = {{4'000'000, 1.0F}};
+  ASSERT_TRUE(worker.execute(request).failure);
+  request = ask(4, "Is water wet?");
+  request.top_logprobs = 3;
+  request.max_tokens = 1;
+  worker.send(request);
+  const auto* frame = worker.next();
+  ASSERT_TRUE(frame != nullptr && frame->body_as_Token() != nullptr);
+  const auto candidates = ipc::read_logprobs(*frame->body_as_Token());
+  ASSERT_EQ(candidates.size(), 4U);
+  EXPECT_EQ(candidates[0].piece, candidates[1].piece) << "greedy takes the likeliest";
+  EXPECT_LE(candidates[0].logprob, 0.0F);
+  EXPECT_GE(candidates[1].logprob, candidates[2].logprob);
+  (void)worker.collect(4, [] {});
 }
 
 TEST_F(WorkerTest, AFileThatIsNoModelIsModelInvalid) {

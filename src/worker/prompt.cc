@@ -1,24 +1,14 @@
-#include "worker/generation.h"
+#include "worker/prompt.h"
 
 #include <algorithm>
-#include <chrono>
 #include <utility>
 
 #include <fmt/format.h>
-
-#include "worker/text_stream.h"
 
 namespace symbiont::worker {
 namespace {
 
 using ipc::fb::FailureKind;
-using ipc::fb::Finish;
-using Clock = std::chrono::steady_clock;
-
-std::uint64_t microseconds_since(Clock::time_point start) {
-  const auto passed = std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - start);
-  return static_cast<std::uint64_t>(passed.count());
-}
 
 Failure overflow(std::size_t needed, std::size_t limit, std::string_view qualifier) {
   return {.kind = FailureKind::ContextOverflow,
@@ -76,30 +66,6 @@ Outcome<std::vector<TokenId>> tokenize_request(const LlamaEngine& engine,
   return tokens;
 }
 
-/// The decode phase. Returns why it ended; counts tokens and shows text as it goes.
-Outcome<Finish> decode_tokens(LlamaEngine& engine,
-                              const GenerationHooks& hooks,
-                              std::size_t budget,
-                              TextStream& text,
-                              std::uint32_t& completed) {
-  const auto interrupt = [&hooks] { return hooks.stopping() != Stopping::No; };
-  const auto early = [&hooks] {
-    return hooks.stopping() == Stopping::Deadline ? Finish::Deadline : Finish::Cancelled;
-  };
-  while (true) {
-    if (interrupt()) return early();
-    const TokenId token = engine.sample();
-    if (engine.is_end(token)) return Finish::Stop;
-    ++completed;
-    if (const std::string shown = text.push(engine.piece(token)); !shown.empty()) hooks.emit(shown);
-    if (text.stopped()) return Finish::Stop;
-    if (completed >= budget) return Finish::Length;
-    const Outcome<bool> decoded = engine.decode(token, interrupt);
-    if (!decoded.has_value()) return std::unexpected(decoded.error());
-    if (!*decoded) return early();
-  }
-}
-
 }  // namespace
 
 Outcome<std::vector<TokenId>> build_prompt(const LlamaEngine& engine,
@@ -120,38 +86,6 @@ Outcome<std::vector<TokenId>> build_prompt(const LlamaEngine& engine,
   const std::size_t context = engine.describe().context_tokens;
   if (tokens->size() >= context) return std::unexpected(overflow(tokens->size(), context, ""));
   return tokens;
-}
-
-Outcome<ipc::DoneReport> generate(LlamaEngine& engine,
-                                  const ipc::ExecuteRequest& request,
-                                  const GenerationHooks& hooks) {
-  const auto started = Clock::now();
-  const auto prompt = build_prompt(engine, request);
-  if (!prompt.has_value()) return std::unexpected(prompt.error());
-  ipc::DoneReport done{.id = request.id,
-                       .prompt_tokens = static_cast<std::uint32_t>(prompt->size())};
-  bool finished = false;
-  const auto kept =
-      engine.prefill(*prompt, [&hooks] { return hooks.stopping() != Stopping::No; }, finished);
-  if (!kept.has_value()) return std::unexpected(kept.error());
-  done.cached_tokens = *kept;
-  done.prefill_us = microseconds_since(started);
-  if (!finished) {
-    done.finish = hooks.stopping() == Stopping::Deadline ? Finish::Deadline : Finish::Cancelled;
-    return done;
-  }
-
-  const auto decoding = Clock::now();
-  engine.start_sampling(request, *prompt);
-  const std::size_t room = engine.describe().context_tokens - prompt->size();
-  TextStream text(request.stop);
-  const auto finish = decode_tokens(engine, hooks, std::min<std::size_t>(request.max_tokens, room),
-                                    text, done.completion_tokens);
-  if (!finish.has_value()) return std::unexpected(finish.error());
-  if (const std::string rest = text.finish(); !rest.empty()) hooks.emit(rest);
-  done.finish = text.stopped() ? Finish::Stop : *finish;
-  done.decode_us = microseconds_since(decoding);
-  return done;
 }
 
 }  // namespace symbiont::worker

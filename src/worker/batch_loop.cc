@@ -1,0 +1,362 @@
+#include "worker/batch_loop.h"
+
+#include <algorithm>
+#include <new>
+#include <stdexcept>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "worker/prompt.h"
+
+namespace symbiont::worker {
+namespace {
+
+using ipc::fb::FailureKind;
+using ipc::fb::Finish;
+using std::chrono::steady_clock;
+
+/// How often a running step looks at the channel: a look is a system call.
+constexpr std::chrono::milliseconds kLookInterval{5};
+constexpr std::size_t kMaxReasonBytes = 512;
+/// Tokens of prompts in one step while others wait for their next token.
+constexpr std::size_t kBusyPrefillTokens = 128;
+/// Cells that a new execution finds free beside its prompt's, so that it is not displaced at once.
+constexpr std::size_t kAnswerHeadroom = 64;
+
+ipc::Deadline deadline_of(const ipc::ExecuteRequest& request) {
+  if (request.deadline_ms == 0) return std::nullopt;
+  constexpr std::uint64_t kLongest = 1000ULL * 3600 * 24 * 365;
+  return steady_clock::now() + std::chrono::milliseconds(std::min(request.deadline_ms, kLongest));
+}
+
+}  // namespace
+
+BatchLoop::BatchLoop(ipc::Channel& channel, LlamaEngine& engine)
+    : channel_(channel),
+      engine_(engine),
+      context_tokens_(engine.describe().context_tokens),
+      slots_(engine.describe().max_sequences) {
+  batch_.reserve(kMaxBatchTokens);
+  in_batch_.reserve(kMaxBatchTokens);
+}
+
+Status BatchLoop::run() {
+  while (true) {
+    Status status = read_frames(pending_.empty() && active_.empty());
+    if (status.has_value()) status = admit();
+    if (status.has_value()) status = end_stopping();
+    if (status.has_value() && !active_.empty()) status = step();
+    if (status.has_value()) continue;
+    if (status.error().code() == ErrorCode::Unavailable) return {};
+    return status;
+  }
+}
+
+// Frames -----------------------------------------------------------------------------------------
+
+Status BatchLoop::read_frames(bool wait) {
+  while (wait || channel_.has_input()) {
+    SYMBIONT_TRY_STATUS(read_frame());
+    wait = false;
+  }
+  return {};
+}
+
+Status BatchLoop::read_frame() {
+  SYMBIONT_TRY(const ipc::fb::Frame* frame, channel_.receive(std::nullopt));
+  if (const auto* execute = frame->body_as_Execute()) return queue(*execute);
+  if (const auto* cancelled = frame->body_as_Cancel()) {
+    cancel(cancelled->id());
+    return {};
+  }
+  return fail(ErrorCode::DataCorrupt,
+              fmt::format("unexpected frame {}", ipc::fb::EnumNameBody(frame->body_type())));
+}
+
+Status BatchLoop::queue(const ipc::fb::Execute& execute) {
+  const std::uint64_t id = execute.id();
+  Result<ipc::ExecuteRequest> request = ipc::read_execute(execute);
+  if (!request.has_value()) {
+    if (id == 0) return fail(std::move(request).error());
+    return send_failed({.kind = FailureKind::InvalidRequest, .message = request.error().message()},
+                       id);
+  }
+  if (pending_.size() >= kMaxPending) {
+    return send_failed({.kind = FailureKind::InvalidRequest,
+                        .message = fmt::format("{} executions are waiting already", kMaxPending),
+                        .limit = kMaxPending},
+                       id);
+  }
+  const ipc::Deadline deadline = deadline_of(*request);
+  pending_.emplace_back(*std::move(request), deadline);
+  return {};
+}
+
+void BatchLoop::cancel(std::uint64_t id) {
+  for (Executions* executions : {&pending_, &active_}) {
+    const auto found = std::ranges::find(*executions, id, &Execution::id);
+    if (found != executions->end()) found->cancel();
+  }
+}
+
+Status BatchLoop::send_token(Execution& execution,
+                             std::string_view text,
+                             std::span<const ipc::Candidate> logprobs) {
+  if (text.empty() && logprobs.empty()) return {};
+  ipc::encode_token(builder_, execution.id(), text, logprobs);
+  return channel_.send(builder_);
+}
+
+Status BatchLoop::send_failed(Failure failure, std::uint64_t id) {
+  failure.id = id;
+  if (failure.message.size() > kMaxReasonBytes) failure.message.resize(kMaxReasonBytes);
+  ipc::encode_failed(builder_, failure);
+  return channel_.send(builder_);
+}
+
+// Places in the context --------------------------------------------------------------------------
+
+Status BatchLoop::admit() {
+  while (!pending_.empty() && slots_.has_idle()) {
+    const auto first = pending_.begin();
+    bool failed = false;
+    if (first->is_new()) SYMBIONT_TRY_STATUS(prepare(*first, failed));
+    if (failed) {
+      pending_.erase(first);
+      continue;
+    }
+    const std::size_t wanted = std::min(first->tokens().size() + kAnswerHeadroom, engine_.cells());
+    if (!make_room(wanted) && !active_.empty()) return {};
+    place(*first);
+    active_.splice(active_.end(), pending_, first);
+  }
+  return {};
+}
+
+/// Tokenizes the prompt and makes the sampler. `failed`: the caller has been told why.
+Status BatchLoop::prepare(Execution& execution, bool& failed) {
+  Failure failure;
+  try {
+    auto prompt = build_prompt(engine_, execution.request());
+    if (prompt.has_value()) {
+      auto sampler = engine_.make_sampler(execution.request(), *prompt);
+      if (sampler.has_value()) {
+        execution.set_sampler(std::move(*sampler));
+        execution.set_prompt(std::move(*prompt), context_tokens_);
+        return {};
+      }
+      failure = std::move(sampler).error();
+    } else {
+      failure = std::move(prompt).error();
+    }
+  } catch (const std::bad_alloc&) {
+    failure = {.kind = FailureKind::OutOfMemory, .message = "out of memory while reading a prompt"};
+  } catch (const std::exception& error) {
+    failure = {.message = error.what()};
+  }
+  failed = true;
+  return send_failed(std::move(failure), execution.id());
+}
+
+/// Frees cells that only caches use until `tokens` more fit. False: they do not.
+bool BatchLoop::make_room(std::size_t tokens) {
+  while (slots_.used() + tokens > engine_.cells()) {
+    const auto oldest = slots_.oldest_cached();
+    if (!oldest) return false;
+    slots_.held(*oldest).clear();
+    forget_beyond_held(*oldest);
+  }
+  return true;
+}
+
+void BatchLoop::place(Execution& execution) {
+  const auto choice = slots_.take(execution.request().cache_key, execution.tokens());
+  std::vector<TokenId>& held = slots_.held(choice->sequence);
+  held.resize(choice->shared_from ? 0 : choice->kept);
+  forget_beyond_held(choice->sequence);
+  if (choice->shared_from && engine_.share(*choice->shared_from, choice->sequence, choice->kept)) {
+    const auto from = execution.tokens().begin();
+    held.assign(from, from + static_cast<std::ptrdiff_t>(choice->kept));
+  }
+  execution.place(choice->sequence, held.size());
+}
+
+/// Makes the engine hold what the bookkeeping says; a model that cannot go back holds nothing.
+void BatchLoop::forget_beyond_held(std::uint32_t sequence) {
+  std::vector<TokenId>& held = slots_.held(sequence);
+  if (!engine_.forget(sequence, held.size())) held.clear();
+}
+
+/// The one that came last gives its cells up and waits at the front.
+void BatchLoop::displace_youngest() {
+  const auto last = std::prev(active_.end());
+  const std::uint32_t sequence = last->sequence();
+  slots_.held(sequence).clear();
+  forget_beyond_held(sequence);
+  slots_.release(sequence);
+  last->displace();
+  pending_.splice(pending_.begin(), active_, last);
+}
+
+// Steps ------------------------------------------------------------------------------------------
+
+void BatchLoop::add_to_batch(Execution& execution, std::size_t count) {
+  const std::size_t held = slots_.held(execution.sequence()).size();
+  const std::vector<TokenId>& tokens = execution.tokens();
+  for (std::size_t i = held; i < held + count; ++i) {
+    batch_.push_back({.token = tokens[i],
+                      .position = static_cast<std::uint32_t>(i),
+                      .sequence = execution.sequence(),
+                      .wants_logits = i + 1 == tokens.size()});
+    in_batch_.push_back(&execution);
+  }
+}
+
+void BatchLoop::fill_batch() {
+  batch_.clear();
+  in_batch_.clear();
+  const auto missing = [this](const Execution& execution) {
+    return execution.tokens().size() - slots_.held(execution.sequence()).size();
+  };
+  for (Execution& execution : active_) {
+    if (missing(execution) == 1) add_to_batch(execution, 1);
+  }
+  std::size_t room = batch_.empty() ? kMaxBatchTokens : kBusyPrefillTokens;
+  for (Execution& execution : active_) {
+    const std::size_t wanted = missing(execution);
+    if (wanted == 1) continue;
+    const std::size_t count = std::min(wanted, room);
+    add_to_batch(execution, count);
+    room -= count;
+    if (room == 0) return;
+  }
+}
+
+/// Runs inside llama.cpp's decode, between OpenMP's barriers: nothing may be thrown from here. A
+/// step is given up only when nobody wants its result.
+bool BatchLoop::must_interrupt() {
+  if (!broken_.has_value() || thrown_) return true;
+  const auto now = steady_clock::now();
+  if (now - last_look_ < kLookInterval) return false;
+  last_look_ = now;
+  try {
+    while (broken_.has_value() && channel_.has_input())
+      broken_ = read_frame();
+  } catch (...) {
+    thrown_ = std::current_exception();
+  }
+  return !broken_.has_value() || thrown_ ||
+         std::ranges::all_of(in_batch_,
+                             [now](const Execution* e) { return e->stopping(now).has_value(); });
+}
+
+void BatchLoop::keep_batch() {
+  for (const BatchToken& token : batch_)
+    slots_.held(token.sequence).push_back(token.token);
+}
+
+void BatchLoop::drop_batch() {
+  for (const BatchToken& token : batch_)
+    forget_beyond_held(token.sequence);
+}
+
+Status BatchLoop::step() {
+  fill_batch();
+  while (!make_room(batch_.size()) && active_.size() > 1) {
+    displace_youngest();
+    fill_batch();
+  }
+  Failure failure;
+  try {
+    const auto end = engine_.decode(batch_, [this] { return must_interrupt(); });
+    if (thrown_) std::rethrow_exception(std::exchange(thrown_, nullptr));
+    SYMBIONT_TRY_STATUS(std::exchange(broken_, Status()));
+    if (end.has_value() && *end == DecodeEnd::Done) {
+      keep_batch();
+      for (std::size_t i = 0; i < batch_.size(); ++i) {
+        if (batch_[i].wants_logits) SYMBIONT_TRY_STATUS(sample(*in_batch_[i], i));
+      }
+      return {};
+    }
+    drop_batch();
+    if (end.has_value() && *end == DecodeEnd::Interrupted) return {};
+    if (end.has_value() && active_.size() > 1) {
+      displace_youngest();
+      return {};
+    }
+    failure =
+        end.has_value() ? Failure{.message = "the context has no room for a step"} : end.error();
+  } catch (const std::bad_alloc&) {
+    drop_batch();
+    failure = {.kind = FailureKind::OutOfMemory, .message = "out of memory while answering"};
+  } catch (const std::exception& error) {
+    drop_batch();
+    failure = {.message = error.what()};
+  }
+  return fail_active(failure);
+}
+
+Status BatchLoop::sample(Execution& execution, std::size_t index) {
+  TokenId token = 0;
+  try {
+    token = execution.sampler().sample(index);
+  } catch (const std::runtime_error& error) {  // a grammar that leads nowhere
+    const std::uint64_t id = execution.id();
+    remove(find(execution));
+    return send_failed({.kind = FailureKind::InvalidRequest, .message = error.what()}, id);
+  }
+  std::vector<ipc::Candidate> logprobs;
+  const bool is_end = engine_.is_end(token);
+  if (const int top = execution.request().top_logprobs; top >= 0 && !is_end)
+    logprobs = engine_.logprobs(index, token, static_cast<std::size_t>(top));
+  const Execution::Step step = execution.add(token, is_end, engine_.piece(token));
+  SYMBIONT_TRY_STATUS(send_token(execution, step.shown, logprobs));
+  if (step.finish) return finish(find(execution), *step.finish);
+  return {};
+}
+
+BatchLoop::Executions::iterator BatchLoop::find(Execution& execution) {
+  return std::ranges::find(active_, execution.id(), &Execution::id);
+}
+
+Status BatchLoop::finish(Executions::iterator at, Finish how) {
+  SYMBIONT_TRY_STATUS(send_token(*at, at->rest(), {}));
+  ipc::encode_done(builder_, at->done(how));
+  remove(at);
+  return channel_.send(builder_);
+}
+
+void BatchLoop::remove(Executions::iterator at) {
+  if (!at->has_place()) {
+    pending_.erase(at);
+    return;
+  }
+  slots_.release(at->sequence());
+  active_.erase(at);
+}
+
+Status BatchLoop::end_stopping() {
+  const auto now = steady_clock::now();
+  for (Executions* executions : {&pending_, &active_}) {
+    for (auto at = executions->begin(); at != executions->end();) {
+      const auto current = at++;
+      if (const auto why = current->stopping(now)) SYMBIONT_TRY_STATUS(finish(current, *why));
+    }
+  }
+  return {};
+}
+
+Status BatchLoop::fail_active(const Failure& failure) {
+  while (!active_.empty()) {
+    const auto first = active_.begin();
+    const std::uint64_t id = first->id();
+    slots_.held(first->sequence()).clear();
+    forget_beyond_held(first->sequence());
+    remove(first);
+    SYMBIONT_TRY_STATUS(send_failed(failure, id));
+  }
+  return {};
+}
+
+}  // namespace symbiont::worker

@@ -1,0 +1,76 @@
+#ifndef SYMBIONT_WORKER_EXECUTION_H_
+#define SYMBIONT_WORKER_EXECUTION_H_
+
+// One request while the worker answers it. Prompt and answer are one row of tokens; what of it the
+// context holds is its sequence's business, so that an execution can lose its place and go on.
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "ipc/channel.h"
+#include "ipc/messages.h"
+#include "worker/llama_engine.h"
+#include "worker/text_stream.h"
+
+namespace symbiont::worker {
+
+class Execution {
+ public:
+  using Clock = std::chrono::steady_clock;
+
+  Execution(ipc::ExecuteRequest request, ipc::Deadline deadline)
+      : request_(std::move(request)), deadline_(deadline), text_(request_.stop) {}
+
+  /// What a new token leads to.
+  struct Step {
+    std::string shown;                      ///< text for the caller; may be empty
+    std::optional<ipc::fb::Finish> finish;  ///< set: the execution is over
+  };
+
+  void set_prompt(std::vector<TokenId> tokens, std::size_t context_tokens);
+  void set_sampler(std::unique_ptr<Sampler> sampler) { sampler_ = std::move(sampler); }
+  /// It has a place in the context, with `kept` of its tokens there.
+  void place(std::uint32_t sequence, std::size_t kept);
+  /// It has none any more, and starts anew when it gets one.
+  void displace() { sequence_.reset(); }
+  /// Takes a sampled token in.
+  [[nodiscard]] Step add(TokenId token, bool is_end, std::string_view piece);
+  [[nodiscard]] std::string rest() { return text_.finish(); }
+  [[nodiscard]] ipc::DoneReport done(ipc::fb::Finish finish) const;
+
+  void cancel() { cancelled_ = true; }
+  /// Why it has to end early, if it has to.
+  [[nodiscard]] std::optional<ipc::fb::Finish> stopping(Clock::time_point now) const;
+
+  [[nodiscard]] std::uint64_t id() const { return request_.id; }
+  [[nodiscard]] const ipc::ExecuteRequest& request() const { return request_; }
+  [[nodiscard]] const std::vector<TokenId>& tokens() const { return tokens_; }
+  [[nodiscard]] bool is_new() const { return tokens_.empty(); }
+  [[nodiscard]] bool has_place() const { return sequence_.has_value(); }
+  [[nodiscard]] std::uint32_t sequence() const { return *sequence_; }
+  [[nodiscard]] Sampler& sampler() { return *sampler_; }
+
+ private:
+  ipc::ExecuteRequest request_;
+  ipc::Deadline deadline_;
+  Clock::time_point received_ = Clock::now();
+  std::optional<Clock::time_point> placed_;
+  std::optional<Clock::time_point> first_token_;
+  std::optional<std::uint32_t> sequence_;
+  std::vector<TokenId> tokens_;
+  std::size_t prompt_tokens_ = 0;
+  std::size_t cached_ = 0;
+  std::size_t budget_ = 0;
+  std::uint32_t completed_ = 0;
+  bool cancelled_ = false;
+  std::unique_ptr<Sampler> sampler_;
+  TextStream text_;
+};
+
+}  // namespace symbiont::worker
+
+#endif  // SYMBIONT_WORKER_EXECUTION_H_

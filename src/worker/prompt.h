@@ -1,0 +1,19 @@
+#ifndef SYMBIONT_WORKER_PROMPT_H_
+#define SYMBIONT_WORKER_PROMPT_H_
+
+#include <vector>
+
+#include "ipc/messages.h"
+#include "worker/llama_engine.h"
+
+namespace symbiont::worker {
+
+/// Tokens of the request's prompt, with the model's begin token once. ContextOverflow when they
+/// leave no room for one token more. Contents never become control tokens; a raw prompt may hold
+/// them.
+[[nodiscard]] Outcome<std::vector<TokenId>> build_prompt(const LlamaEngine& engine,
+                                                         const ipc::ExecuteRequest& request);
+
+}  // namespace symbiont::worker
+
+#endif  // SYMBIONT_WORKER_PROMPT_H_
