@@ -35,7 +35,9 @@ struct ExecutionOptions {
   float frequency_penalty = 0.0F;             ///< -2 .. 2, 0 = off
   float presence_penalty = 0.0F;              ///< -2 .. 2, 0 = off
   std::map<std::uint32_t, float> logit_bias;  ///< by token id, each -100 .. 100; at most 1024
-  std::string grammar;  ///< GBNF that the answer follows, at most 256 KiB; empty = none
+  std::string json_schema;  ///< JSON schema that the answer follows, at most 256 KiB; not together
+                            ///< with a grammar; empty = none
+  std::string grammar;      ///< GBNF that the answer follows, at most 256 KiB; empty = none
   std::optional<std::uint32_t>
       top_logprobs;                   ///< 0 .. 20 likeliest tokens beside each; absent: none
   std::optional<std::uint64_t> seed;  ///< absent: a fresh random one each time

@@ -102,12 +102,13 @@ void encode_execute(Builder& builder, const ExecuteRequest& execute) {
   const auto stop_vector = builder.CreateVector(stop);
   const auto bias_vector = builder.CreateVectorOfStructs(biases);
   const auto grammar = text_of(builder, execute.grammar);
+  const auto schema = text_of(builder, execute.json_schema);
   finish(builder, fb::Body::Execute,
          fb::CreateExecute(builder, execute.id, execute.cache_key, message_vector, execute.raw,
                            execute.max_tokens, execute.temperature, execute.top_p, execute.top_k,
                            execute.min_p, execute.repeat_penalty, execute.seed, stop_vector,
                            execute.deadline_ms, execute.frequency_penalty, execute.presence_penalty,
-                           bias_vector, grammar, execute.top_logprobs));
+                           bias_vector, grammar, schema, execute.top_logprobs));
 }
 
 void encode_cancel(Builder& builder, std::uint64_t id) {
@@ -204,9 +205,14 @@ Result<ExecuteRequest> read_execute(const fb::Execute& execute) {
                       .presence_penalty = execute.presence_penalty(),
                       .logit_bias = {},
                       .grammar = copy_of(execute.grammar()),
+                      .json_schema = copy_of(execute.json_schema()),
                       .top_logprobs = execute.top_logprobs()};
   if (copy.grammar.size() > kMaxGrammarBytes)
     return fail(ErrorCode::InvalidArgument, "grammar is longer than 256 KiB");
+  if (copy.json_schema.size() > kMaxGrammarBytes)
+    return fail(ErrorCode::InvalidArgument, "json_schema is longer than 256 KiB");
+  if (!copy.grammar.empty() && !copy.json_schema.empty())
+    return fail(ErrorCode::InvalidArgument, "grammar and json_schema exclude each other");
   SYMBIONT_TRY_STATUS(read_logit_bias(execute, copy));
   SYMBIONT_TRY_STATUS(read_messages(execute, copy));
   SYMBIONT_TRY_STATUS(read_stop(execute, copy));

@@ -23,7 +23,7 @@ inline constexpr std::size_t kMaxRoleBytes = 64;              ///< of one messag
 inline constexpr std::uint32_t kMaxThreads = 1024;            ///< of one Load
 inline constexpr std::uint16_t kMaxSequences = 64;            ///< of one Load
 inline constexpr std::size_t kMaxLogitBiases = 1024;          ///< of one Execute
-inline constexpr std::size_t kMaxGrammarBytes = 256U << 10U;  ///< of one Execute
+inline constexpr std::size_t kMaxGrammarBytes = 256U << 10U;  ///< of one Execute; of a schema too
 inline constexpr std::int8_t kMaxTopLogprobs = 20;
 inline constexpr std::size_t kMaxPieceBytes = 256;  ///< of one Candidate
 inline constexpr std::uint32_t kMaxContextTokens = 1U << 24U;
@@ -60,6 +60,7 @@ struct ExecuteRequest {
   float presence_penalty = 0.0F;
   std::vector<std::pair<std::uint32_t, float>> logit_bias;  ///< by token
   std::string grammar;                                      ///< GBNF; empty: none
+  std::string json_schema;        ///< that the answer follows; empty: none
   std::int8_t top_logprobs = -1;  ///< -1: none; 0: of the chosen token only
 };
 

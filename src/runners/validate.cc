@@ -61,6 +61,13 @@ Check check_sampling(const ExecutionOptions& options) {
                                           options.grammar.size(), ipc::kMaxGrammarBytes));
   }
   SYMBIONT_TRY_STATUS(check_encoding("grammar", options.grammar));
+  if (options.json_schema.size() > ipc::kMaxGrammarBytes) {
+    return invalid("json_schema", fmt::format("{} bytes; at most {} (256 KiB) are accepted",
+                                              options.json_schema.size(), ipc::kMaxGrammarBytes));
+  }
+  SYMBIONT_TRY_STATUS(check_encoding("json_schema", options.json_schema));
+  if (!options.grammar.empty() && !options.json_schema.empty())
+    return invalid("json_schema", "excludes a grammar; give one of them");
   if (options.top_logprobs.value_or(0) > static_cast<std::uint32_t>(ipc::kMaxTopLogprobs)) {
     return invalid("top_logprobs", fmt::format("{} is not within 0 .. {}", *options.top_logprobs,
                                                ipc::kMaxTopLogprobs));
@@ -150,6 +157,7 @@ Check validate_plain_sampling(const ExecutionOptions& options) {
   if (options.presence_penalty != 0.0F) return invalid("presence_penalty", std::string(kReason));
   if (!options.logit_bias.empty()) return invalid("logit_bias", std::string(kReason));
   if (!options.grammar.empty()) return invalid("grammar", std::string(kReason));
+  if (!options.json_schema.empty()) return invalid("json_schema", std::string(kReason));
   if (options.top_logprobs) return invalid("top_logprobs", std::string(kReason));
   return {};
 }

@@ -172,15 +172,14 @@ class Engine final : public LlamaEngine {
   Outcome<DecodeEnd> decode(std::span<const BatchToken> tokens,
                             const Interrupt& interrupt) override;
   Outcome<std::unique_ptr<Sampler>> make_sampler(const ipc::ExecuteRequest& request,
-                                                 std::span<const TokenId> prompt) override {
-    return make_llama_sampler(context_.get(), vocab_, request, prompt);
-  }
+                                                 std::span<const TokenId> prompt) override;
   std::vector<ipc::Candidate> logprobs(std::size_t index,
                                        TokenId chosen,
                                        std::size_t top) const override;
 
  private:
   void fill(std::span<const BatchToken> tokens);
+  [[nodiscard]] const textkit_vocabulary* list_vocabulary() const;
   [[nodiscard]] llama_memory_t memory() const { return llama_get_memory(context_.get()); }
 
   ModelPtr model_;
@@ -188,6 +187,7 @@ class Engine final : public LlamaEngine {
   ContextPtr context_;  // after model_: freed before it
   llama_batch batch_ = llama_batch_init(kMaxBatchTokens, 0, 1);
   TemplateSource template_;
+  const textkit_vocabulary* schema_vocabulary_ = nullptr;  // never freed, like the engine itself
   std::size_t longest_piece_ = 1;
   std::uint32_t context_tokens_ = 0;      // of one sequence at most
   const Interrupt* interrupt_ = nullptr;  // of the decode that runs
@@ -367,6 +367,28 @@ Outcome<DecodeEnd> Engine::decode(std::span<const BatchToken> tokens, const Inte
   if (status == kAborted) return DecodeEnd::Interrupted;
   return std::unexpected(
       failure_from_log(FailureKind::Internal, fmt::format("llama_decode returned {}", status)));
+}
+
+Outcome<std::unique_ptr<Sampler>> Engine::make_sampler(const ipc::ExecuteRequest& request,
+                                                       std::span<const TokenId> prompt) {
+  std::unique_ptr<Grammar> grammar;
+  if (!request.json_schema.empty()) {
+    if (schema_vocabulary_ == nullptr) schema_vocabulary_ = list_vocabulary();
+    auto made = make_schema_grammar(schema_vocabulary_, request.json_schema);
+    if (!made.has_value()) return std::unexpected(std::move(made).error());
+    grammar = std::move(*made);
+  }
+  return make_llama_sampler(context_.get(), vocab_, request, prompt, std::move(grammar));
+}
+
+const textkit_vocabulary* Engine::list_vocabulary() const {
+  std::vector<std::string> pieces;
+  for (llama_token token = 0; token < llama_vocab_n_tokens(vocab_); ++token) {
+    const bool control = llama_vocab_is_control(vocab_, token) || llama_vocab_is_eog(vocab_, token);
+    pieces.push_back((control ? "\xFF" : "") + text_of_token(vocab_, token, true));
+  }
+  const llama_token turn = llama_vocab_eot(vocab_);
+  return make_schema_vocabulary(pieces, turn == LLAMA_TOKEN_NULL ? llama_vocab_eos(vocab_) : turn);
 }
 
 std::vector<ipc::Candidate> Engine::logprobs(std::size_t index,

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <cmath>
 #include <numeric>
+#include <stdexcept>
+#include <string>
 #include <utility>
 
 #include <fmt/format.h>
@@ -23,14 +25,41 @@ struct SamplerDeleter {
 };
 using SamplerPtr = std::unique_ptr<llama_sampler, SamplerDeleter>;
 
+/// llama.cpp's own grammars.
+class GbnfGrammar final : public Grammar {
+ public:
+  GbnfGrammar(SamplerPtr rules, std::size_t vocabulary)
+      : rules_(std::move(rules)), candidates_(vocabulary) {}
+
+  bool allows(TokenId token) override {
+    llama_token_data one{token, 1.0F, 0.0F};
+    llama_token_data_array alone{&one, 1, -1, false};
+    llama_sampler_apply(rules_.get(), &alone);
+    return !std::isinf(one.logit);
+  }
+  void allowed(std::vector<bool>& tokens) override {
+    for (std::size_t token = 0; token < candidates_.size(); ++token)
+      candidates_[token] = {static_cast<TokenId>(token), 1.0F, 0.0F};
+    llama_token_data_array all{candidates_.data(), candidates_.size(), -1, false};
+    llama_sampler_apply(rules_.get(), &all);
+    for (std::size_t i = 0; i < all.size; ++i)
+      tokens[static_cast<std::size_t>(all.data[i].id)] = !std::isinf(all.data[i].logit);
+  }
+  void accept(TokenId token) override { llama_sampler_accept(rules_.get(), token); }
+
+ private:
+  SamplerPtr rules_;
+  std::vector<llama_token_data> candidates_;
+};
+
 class ChainSampler final : public Sampler {
  public:
   ChainSampler(llama_context* context,
                std::int32_t vocabulary,
                SamplerPtr chain,
-               SamplerPtr grammar)
+               std::unique_ptr<Grammar> grammar)
       : context_(context),
-        vocabulary_(vocabulary),
+        vocabulary_(static_cast<std::size_t>(vocabulary)),
         chain_(std::move(chain)),
         grammar_(std::move(grammar)) {}
 
@@ -41,11 +70,8 @@ class ChainSampler final : public Sampler {
       return llama_sampler_sample(chain_.get(), context_, static_cast<std::int32_t>(index));
     }
     TokenId token = choose(index, false);
-    llama_token_data one{token, 1.0F, 0.0F};
-    llama_token_data_array alone{&one, 1, -1, false};
-    llama_sampler_apply(grammar_.get(), &alone);
-    if (std::isinf(one.logit)) token = choose(index, true);
-    llama_sampler_accept(grammar_.get(), token);
+    if (!grammar_->allows(token)) token = choose(index, true);
+    grammar_->accept(token);
     llama_sampler_accept(chain_.get(), token);
     return token;
   }
@@ -53,19 +79,24 @@ class ChainSampler final : public Sampler {
  private:
   TokenId choose(std::size_t index, bool by_grammar) {
     const float* logits = llama_get_logits_ith(context_, static_cast<std::int32_t>(index));
-    candidates_.resize(static_cast<std::size_t>(vocabulary_));
-    for (TokenId token = 0; token < vocabulary_; ++token)
-      candidates_[static_cast<std::size_t>(token)] = {token, logits[token], 0.0F};
+    allowed_.assign(vocabulary_, true);
+    if (by_grammar) grammar_->allowed(allowed_);
+    candidates_.clear();
+    for (std::size_t token = 0; token < vocabulary_; ++token) {
+      if (allowed_[token])
+        candidates_.push_back({static_cast<TokenId>(token), logits[token], 0.0F});
+    }
+    if (candidates_.empty()) throw std::runtime_error("the grammar allows no token");
     llama_token_data_array all{candidates_.data(), candidates_.size(), -1, false};
-    if (by_grammar) llama_sampler_apply(grammar_.get(), &all);
     llama_sampler_apply(chain_.get(), &all);
     return all.data[all.selected].id;
   }
 
   llama_context* context_;
-  std::int32_t vocabulary_;
+  std::size_t vocabulary_;
   SamplerPtr chain_;
-  SamplerPtr grammar_;
+  std::unique_ptr<Grammar> grammar_;
+  std::vector<bool> allowed_;
   std::vector<llama_token_data> candidates_;
 };
 
@@ -131,12 +162,13 @@ void add_choice(llama_sampler* chain, const ipc::ExecuteRequest& request) {
 Outcome<std::unique_ptr<Sampler>> make_llama_sampler(llama_context* context,
                                                      const llama_vocab* vocab,
                                                      const ipc::ExecuteRequest& request,
-                                                     std::span<const TokenId> prompt) {
+                                                     std::span<const TokenId> prompt,
+                                                     std::unique_ptr<Grammar> grammar) {
   const std::int32_t vocabulary = llama_vocab_n_tokens(vocab);
-  SamplerPtr grammar;
   if (!request.grammar.empty()) {
-    grammar.reset(llama_sampler_init_grammar(vocab, request.grammar.c_str(), "root"));
-    if (!grammar) return invalid("the grammar cannot be parsed, or has no rule 'root'");
+    SamplerPtr rules(llama_sampler_init_grammar(vocab, request.grammar.c_str(), "root"));
+    if (!rules) return invalid("the grammar cannot be parsed, or has no rule 'root'");
+    grammar = std::make_unique<GbnfGrammar>(std::move(rules), static_cast<std::size_t>(vocabulary));
   }
   llama_sampler_chain_params params = llama_sampler_chain_default_params();
   params.no_perf = true;

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "ipc/messages.h"
+#include "worker/grammar.h"
 #include "worker/llama_engine.h"
 
 struct llama_context;
@@ -13,12 +14,14 @@ struct llama_vocab;
 
 namespace symbiont::worker {
 
-/// LlamaEngine::make_sampler(). `context` must outlive the sampler.
+/// LlamaEngine::make_sampler(). `context` must outlive the sampler. `grammar`: rules made from the
+/// request's JSON schema; null for none.
 [[nodiscard]] Outcome<std::unique_ptr<Sampler>> make_llama_sampler(
     llama_context* context,
     const llama_vocab* vocab,
     const ipc::ExecuteRequest& request,
-    std::span<const TokenId> prompt);
+    std::span<const TokenId> prompt,
+    std::unique_ptr<Grammar> grammar);
 
 /// LlamaEngine::logprobs(), but for the pieces: tokens with their logprobs.
 struct TokenProbability {

@@ -408,6 +408,25 @@ TEST_F(WorkerTest, AGrammarABiasAndProbabilitiesAreHonoured) {
   (void)worker.collect(4, [] {});
 }
 
+TEST_F(WorkerTest, AnAnswerFollowsAJsonSchema) {
+  RunningWorker worker;
+  ASSERT_FALSE(worker.load(model()).failure);
+  auto request = ask(1, "Describe a cat named Tom who is three years old.");
+  request.max_tokens = 60;
+  request.json_schema = R"({"type":"object","properties":{"name":{"type":"string","maxLength":10},)"
+                        R"("age":{"type":"integer","minimum":0,"maximum":30}},)"
+                        R"("required":["name","age"],"additionalProperties":false})";
+  const Answer answer = worker.execute(request);
+  ASSERT_TRUE(answer.done) << (answer.failure ? answer.failure->message : "nothing");
+  EXPECT_EQ(answer.done->finish, Finish::Stop);
+  EXPECT_THAT(answer.text, ::testing::MatchesRegex(R"(\{"name": ".*", "age": [0-9]+\})"));
+  request.id = 2;
+  request.json_schema = R"({"type":"nonsense"})";
+  const Answer refused = worker.execute(request);
+  ASSERT_TRUE(refused.failure);
+  EXPECT_EQ(refused.failure->kind, FailureKind::InvalidRequest);
+}
+
 TEST_F(WorkerTest, AFileThatIsNoModelIsModelInvalid) {
   RunningWorker worker;
   auto source = open_regular_file("/proc/self/exe");

@@ -128,6 +128,29 @@ TEST_F(ConfinedModel, AKilledWorkerCostsItsExecutionOnly) {
   EXPECT_TRUE(runner->execute("and again", greedy(4)).has_value());
 }
 
+TEST_F(ConfinedModel, SchemasGrammarsAndProbabilitiesNeedNoFurtherSystemCall) {
+  const auto model = default_model();
+  if (model.empty()) GTEST_SKIP() << "the default model is not here; scripts/bootstrap fetches it";
+  const auto runner = runner_for(model);
+  ExecutionOptions options;
+  options.max_tokens = 40;
+  options.temperature = 0;
+  options.json_schema = R"({"type":"object","properties":{"wet":{"type":"boolean"}},)"
+                        R"("required":["wet"],"additionalProperties":false})";
+  options.top_logprobs = 2;
+  const auto schema = runner->execute("Is water wet?", options);
+  ASSERT_TRUE(schema.has_value()) << schema.error().message();
+  EXPECT_TRUE(schema->response == R"({"wet": true})" || schema->response == R"({"wet": false})")
+      << schema->response;
+  ASSERT_FALSE(schema->logprobs.empty());
+  EXPECT_EQ(schema->logprobs.front().top.size(), 2U);
+  options.json_schema.clear();
+  options.grammar = R"(root ::= "yes" | "no")";
+  const auto grammar = runner->execute("Is water wet?", options);
+  ASSERT_TRUE(grammar.has_value()) << grammar.error().message();
+  EXPECT_TRUE(grammar->response == "yes" || grammar->response == "no") << grammar->response;
+}
+
 TEST_F(ConfinedModel, TwentyThreadsWhileAWorkerDies) {
   const auto runner = runner_for(tiny());
   ASSERT_TRUE(runner->health_check().has_value());

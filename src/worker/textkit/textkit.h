@@ -1,7 +1,8 @@
 #ifndef SYMBIONT_WORKER_TEXTKIT_TEXTKIT_H_
 #define SYMBIONT_WORKER_TEXTKIT_TEXTKIT_H_
 
-// C interface of the Rust library textkit: chat templates under limits.
+// C interface of the Rust library textkit: chat templates under limits, answers that follow a JSON
+// schema. Not thread-safe: one thread at a time for one object.
 
 #include <stddef.h>
 #include <stdint.h>
@@ -35,6 +36,30 @@ void textkit_free(uint8_t* data, size_t size);
 
 /// Panics are caught and reported as a status; after this they print nothing either.
 void textkit_silence_panics(void);
+
+/// The tokens of a model: `count` pieces of `sizes` bytes, one after the other. A control token's
+/// piece begins with the byte 0xFF. `end` ends an answer. Never freed; null on failure.
+typedef struct textkit_vocabulary textkit_vocabulary;
+textkit_vocabulary* textkit_vocabulary_new(const uint8_t* bytes,
+                                           const uint32_t* sizes,
+                                           uint32_t count,
+                                           uint32_t end);
+
+/// What may still come so that the answer follows a JSON schema (UTF-8, at most 256 KiB). Null:
+/// `*error` says why, at most 512 bytes that go to textkit_free().
+typedef struct textkit_constraint textkit_constraint;
+textkit_constraint* textkit_constraint_new(const textkit_vocabulary* vocabulary,
+                                           const uint8_t* schema,
+                                           size_t schema_size,
+                                           uint8_t** error,
+                                           size_t* error_size);
+/// Sets bit `token % 32` of word `token / 32` for each token that may come next. Negative: failed.
+int32_t textkit_constraint_mask(textkit_constraint* constraint, uint32_t* words, size_t count);
+/// 1: `token` may come next, 0: not, negative: failed.
+int32_t textkit_constraint_allows(textkit_constraint* constraint, uint32_t token);
+/// Takes `token` in. Negative: it was not allowed.
+int32_t textkit_constraint_accept(textkit_constraint* constraint, uint32_t token);
+void textkit_constraint_free(textkit_constraint* constraint);
 
 #ifdef __cplusplus
 }

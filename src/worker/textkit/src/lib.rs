@@ -1,7 +1,8 @@
-//! Chat templates for the confined worker. A template comes with the model file and is hostile: it gets a bounded
+//! Chat templates and constrained answers for the confined worker. A template comes with the model file and is hostile: it gets a bounded
 //! number of steps, a bounded output and no I/O, and whatever it does ends as a status code and a bounded text.
 //! Rendering makes no system call but for memory, once `textkit_render` has run on the thread before.
 
+mod constraint;
 mod environment;
 mod json;
 mod time;
@@ -125,6 +126,16 @@ unsafe fn text<'a>(data: *const u8, size: usize) -> Option<&'a str> {
     std::str::from_utf8(unsafe { slice::from_raw_parts(data, size) }).ok()
 }
 
+/// Gives bytes to the caller, who owes them to textkit_free().
+unsafe fn hand_out(bytes: Vec<u8>, out: *mut *mut u8, out_size: *mut usize) {
+    let boxed = bytes.into_boxed_slice();
+    // SAFETY: the caller's promise: both are writable.
+    unsafe {
+        *out_size = boxed.len();
+        *out = Box::into_raw(boxed).cast::<u8>();
+    }
+}
+
 /// See textkit.h.
 ///
 /// # Safety
@@ -149,12 +160,8 @@ pub unsafe extern "C" fn textkit_render(
         Ok(bytes) => (Status::Ok, bytes),
         Err((status, text)) => (status, bounded(text).into_bytes()),
     };
-    let boxed = bytes.into_boxed_slice();
     // SAFETY: the caller's promise above.
-    unsafe {
-        *out_size = boxed.len();
-        *out = Box::into_raw(boxed).cast::<u8>();
-    }
+    unsafe { hand_out(bytes, out, out_size) };
     status as i32
 }
 
