@@ -1,7 +1,10 @@
 #include "sandbox/lockdown_spec.h"
 
+#include <algorithm>
 #include <array>
 #include <charconv>
+#include <ranges>
+#include <utility>
 
 namespace symbiont::sandbox {
 namespace {
@@ -48,6 +51,12 @@ Result<LockdownSpec> decode_lockdown_spec(std::string_view text) {
   }
   if (values.size() < kFields)
     return fail(ErrorCode::InvalidArgument, "lockdown specification is missing or too short");
+  const bool fit =
+      std::in_range<uid_t>(values[0]) && std::in_range<gid_t>(values[1]) &&
+      std::in_range<std::uint32_t>(values[8]) &&
+      std::ranges::all_of(values | std::views::drop(kFields), std::in_range<int, std::uint64_t>);
+  if (!fit)
+    return fail(ErrorCode::InvalidArgument, "number in a lockdown specification is too large");
   LockdownSpec spec;
   spec.uid = static_cast<uid_t>(values[0]);
   spec.gid = static_cast<gid_t>(values[1]);
