@@ -12,6 +12,8 @@
 #include "symbiont/catalog.h"
 #include "symbiont/slm.h"
 
+#include "base/strings.h"
+
 namespace {
 
 constexpr std::string_view kFileName = "fuzz.toml";
@@ -21,8 +23,8 @@ void require(bool truth) {
 }
 
 /// May be printed on a terminal.
-void require_printable(std::string_view text) {
-  require(std::ranges::none_of(text, [](char c) { return (c >= 0 && c < ' ') || c == 0x7F; }));
+void require_printable(const std::string& text) {
+  require(symbiont::quoted(text, text.size()) == "'" + text + "'");
 }
 
 /// Lines without their ends; the text's end is one as well.
@@ -41,8 +43,9 @@ void check_problems(std::span<const symbiont::ConfigProblem> problems, std::stri
   for (const auto& problem : problems) {
     require(problem.file == kFileName);
     require(problem.line >= 1 && problem.line <= lines.size());
-    // Columns count characters; what is missing at the end of a line is missing behind its last.
-    require(problem.column >= 1 && problem.column <= lines[problem.line - 1].size() + 1);
+    // Columns count characters. What is missing at the end of the text is missing behind its last
+    // one, which may be a line's end.
+    require(problem.column >= 1 && problem.column <= lines[problem.line - 1].size() + 2);
     require(!problem.message.empty());
     require_printable(problem.to_string());
   }
@@ -53,6 +56,7 @@ void check_catalog(const symbiont::Slm& slm) {
   if (!catalog.has_value()) {
     require(!slm.enabled);  // all else that it could say the text has been checked for
     require(!catalog.error().message().empty());
+    require_printable(catalog.error().message());
     return;
   }
   require(catalog->get_default_sandbox_profile() != nullptr);

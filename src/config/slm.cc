@@ -107,6 +107,13 @@ void check_mapped_models(const Slm& slm, const References& references, Problems&
   }
 }
 
+// The parser repeats bytes of the file in its messages as they are.
+std::string printable(std::string_view message) {
+  constexpr std::size_t kMaxMessageBytes = 1'024;
+  const std::string text = symbiont::quoted(message, kMaxMessageBytes);
+  return text.substr(1, text.size() - 2);  // without the quotes
+}
+
 std::expected<toml::table, ConfigErrors> parse(std::string_view text, std::string_view name) {
   Problems problems{std::string(name)};
   if (const auto deep = config::find_deep_key(text, config::kMaxKeyParts); deep.has_value()) {
@@ -117,7 +124,7 @@ std::expected<toml::table, ConfigErrors> parse(std::string_view text, std::strin
   auto result = toml::parse(text, name);
   if (result) return std::move(result).table();
   const toml::source_position& at = result.error().source().begin;
-  problems.error({at.line, at.column}, {}, std::string(result.error().description()));
+  problems.error({at.line, at.column}, {}, printable(result.error().description()));
   return std::unexpected(problems.take());
 }
 

@@ -57,6 +57,10 @@ INSTANTIATE_TEST_SUITE_P(
              "mean 'secure'?"},
         Case{"[slm]\ndefault_sandbox_profile = \"\"",
              "f:2:27: slm.default_sandbox_profile: must not be empty"},
+        Case{"[slm]\nenabled = fal\x1b[2J",
+             "f:2:14: Error while parsing boolean: expected 'false', saw 'fal\\x1b'"},
+        Case{"[slm]\nenabled = \u00e9",
+             "f:2:11: Error while parsing value: could not determine value type"},
         Case{"[slm]\nenabled = 1\nunmapped_agents = 2",
              "f:2:11: slm.enabled: must be true or false, not an integer\n"
              "f:3:19: slm.unmapped_agents: must be a string, not an integer"},
