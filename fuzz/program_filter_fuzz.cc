@@ -60,6 +60,7 @@ class Input {
 const std::vector<std::string>& call_names() {
   static const std::vector<std::string> kNames = [] {
     std::vector<std::string> names;
+    names.reserve(kHighestNumber);
     for (int number = 0; number < kHighestNumber; ++number)
       names.push_back(syscall_name(number));
     return names;

@@ -33,7 +33,7 @@ std::optional<CborHead> take_head(std::string_view& packet) {
 }  // namespace
 
 bool is_plain_cbor(std::string_view packet) {
-  enum Kind : unsigned { Unsigned, Negative, Bytes, Text, Array, Map, Tag };
+  enum Kind : std::uint8_t { Unsigned, Negative, Bytes, Text, Array, Map, Tag };
   std::array<std::uint64_t, kMaxCborDepth + 1> left{1};  // items to come on each level
   std::size_t level = 0;
   while (true) {
