@@ -33,10 +33,14 @@ struct Check {
   }
   void operator()(const WorkerReady& event) const {
     require(event.context_tokens > 0);
+    require(event.max_sequences > 0 && event.max_sequences <= ipc::kMaxSequences);
     require_printable(event.engine, 128);
   }
   void operator()(const WorkerToken& event) const {
     require(first_invalid_utf8(event.text) == event.text.size());
+    require(event.logprobs.size() <= 1 + std::size_t{ipc::kMaxTopLogprobs});
+    for (const ipc::Candidate& candidate : event.logprobs)
+      require(candidate.piece.size() <= ipc::kMaxPieceBytes && candidate.logprob <= 0.0F);
   }
   void operator()(const WorkerDone& event) const {
     require(event.finish <= ipc::fb::Finish::MAX);
