@@ -73,6 +73,14 @@ struct Listed {
   std::vector<int> numbers;  ///< of options.allowed
 };
 
+/// As long a list as a configuration may hold.
+void repeat(std::vector<std::string>& names, bool wanted) {
+  constexpr std::size_t kMaxNames = 4096;
+  const std::size_t once = names.size();
+  for (std::size_t i = 0; wanted && once > 0 && names.size() < kMaxNames; ++i)
+    names.push_back(names[i]);
+}
+
 Listed take_policy(Input& input) {
   Listed policy;
   const std::uint32_t flags = input.take(1);
@@ -83,10 +91,11 @@ Listed take_policy(Input& input) {
   for (std::uint32_t left = input.take(1); left > 0; --left) {
     const std::uint32_t number = input.take(2) % kHighestNumber;
     const std::string& name = call_names()[number];
-    if (name.starts_with('#') || contains(policy.numbers, static_cast<int>(number))) continue;
+    if (name.starts_with('#')) continue;
     policy.options.allowed.push_back(name);
     policy.numbers.push_back(static_cast<int>(number));
   }
+  repeat(policy.options.allowed, (flags & 32U) != 0);
   return policy;
 }
 
@@ -187,6 +196,8 @@ bool is_forbidden(const ProgramFilterOptions& options, const seccomp_data& call)
     case SYS_sched_setattr:
     case SYS_fork:
     case SYS_vfork:
+    case SYS_unshare:
+    case SYS_setns:
       return true;
     case SYS_creat:
     case SYS_chmod:
