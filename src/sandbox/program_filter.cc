@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <set>
 
 #include "sandbox/filter_assembler.h"
 #include "sandbox/seccomp_filter.h"
@@ -319,7 +320,8 @@ class ProgramFilter {
       for (const std::string_view name : kBaseline)
         on(name, SECCOMP_RET_ALLOW);
     } else {
-      for (const std::string& name : options_.allowed)
+      // A list may repeat itself; the kernel takes 4096 instructions.
+      for (const std::string& name : std::set(options_.allowed.begin(), options_.allowed.end()))
         on(name, SECCOMP_RET_ALLOW);
     }
     out_.ret(deny_);
@@ -373,6 +375,8 @@ class ProgramFilter {
                                   : SECCOMP_RET_ERRNO | static_cast<std::uint32_t>(EAGAIN);
     for (const std::string_view name : {"fork", "vfork"})
       if (usable(name)) on(name, ask);
+    for (const std::string_view name : {"unshare", "setns"})
+      on(name, deny_);  // namespaces, as for clone
     if (const int number = number_of("clone"); usable("clone"))
       out_.clone_rule(number, kNamespaceFlags, CLONE_THREAD, ask, deny_);
   }
