@@ -14,6 +14,7 @@
 #include "cmd/symbiont/commands.h"
 #include "cmd/symbiont/exit_codes.h"
 #ifdef SYMBIONT_CLI_CONFIG
+#include "cmd/symbiont/runner.h"
 #include "cmd/symbiont/sandbox.h"
 #endif
 #include "cmd/symbiont/terminal.h"
@@ -33,6 +34,7 @@ void add_commands(CLI::App& app,
 #ifdef SYMBIONT_CLI_CONFIG
   add_config(app, action);
   add_sandbox(app, action, program);
+  add_runner(app, action, program);
 #endif
   add_inspect(app, action);
   add_doctor(app, action);
@@ -87,7 +89,7 @@ int parse_and_run(int argc, char** argv) {
   CLI::App app("Runs small language models, each execution inside a sandbox the kernel enforces",
                "symbiont");
   Action action;
-  std::vector<std::string> program;  // of `symbiont sandbox`
+  std::vector<std::string> program;  // of `symbiont sandbox` and `symbiont runner`
   add_commands(app, action, program);
   if (argc < 2) {
     write_stderr(app.help());

@@ -1,7 +1,9 @@
 #include "cmd/symbiont/sandbox.h"
 
 #include <algorithm>
+#include <array>
 #include <iterator>
+#include <string_view>
 
 namespace symbiont::cli {
 namespace {
@@ -23,10 +25,15 @@ bool has_value_next(const CLI::App& command, const std::string& word) {
 
 std::vector<std::string> take_program(const CLI::App& app, std::vector<std::string>& words) {
   constexpr std::size_t kFirst = 2;  // after "sandbox exec"
-  if (words.size() < kFirst || words[0] != "sandbox") return {};
-  const CLI::App* sandbox = find_command(app, words[0]);
-  const CLI::App* command = sandbox == nullptr ? nullptr : find_command(*sandbox, words[1]);
-  if (command == nullptr) return {};
+  constexpr std::array<std::string_view, 2> kGroups = {"sandbox", "runner"};
+  if (words.size() < kFirst || std::ranges::find(kGroups, words[0]) == kGroups.end()) return {};
+  const CLI::App* group = find_command(app, words[0]);
+  const CLI::App* command = group == nullptr ? nullptr : find_command(*group, words[1]);
+  if (command == nullptr) {
+    // A misspelt command is what is wrong, whatever stands behind it.
+    if (!words[1].starts_with('-')) words.resize(kFirst);
+    return {};
+  }
   std::size_t at = kFirst;
   while (at < words.size() && words[at].starts_with('-') && words[at] != "--")
     at += has_value_next(*command, words[at]) ? 2U : 1U;

@@ -12,9 +12,10 @@
 
 namespace symbiont::cli {
 
-/// Takes the program to run and its arguments out of a command line of `symbiont sandbox`: they are
-/// what follows the options, with or without "--", and no option parser may look into them. The
-/// rest stays in `words` (without the name of this program). `app` knows which options have values.
+/// Takes the program to run and its arguments out of a command line of `symbiont sandbox` or
+/// `symbiont runner`: they are what follows the options, with or without "--", and no option parser
+/// may look into them. The rest stays in `words` (without the name of this program); behind a
+/// command that there is not, nothing does. `app` knows which options have values.
 [[nodiscard]] std::vector<std::string> take_program(const CLI::App& app,
                                                     std::vector<std::string>& words);
 

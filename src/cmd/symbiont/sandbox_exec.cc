@@ -38,9 +38,16 @@ void open_standard_streams() {
   if (fd > STDERR_FILENO) (void)::close(fd);
 }
 
+/// How to let a program go on where `verdict` ended it; empty: nothing to say.
+std::string verdict_hint(const Verdict& verdict, const SandboxProfile& profile) {
+  if (verdict.kind != VerdictKind::ProcessLimit) return {};
+  return fmt::format("; allow more with --set process_limits.max_child_processes={}",
+                     profile.process_limits.max_child_processes + 1);
+}
+
 /// describe() on one line and safe for a terminal: paths and hosts in it are the program's choice.
-std::string verdict_line(const Verdict& verdict) {
-  std::string line = describe(verdict);
+std::string verdict_line(const Verdict& verdict, const SandboxProfile& profile) {
+  std::string line = describe(verdict) + verdict_hint(verdict, profile);
   std::ranges::replace_if(line, [](char c) { return c == '\n' || c == '\t'; }, ' ');
   return "symbiont: " + printable(line) + "\n";
 }
@@ -62,6 +69,7 @@ int write_report(const std::optional<ReportFile>& file, const observe::Json& jso
 struct Run {
   observe::SandboxRequest request;
   std::optional<ReportFile> file;
+  SandboxProfile profile;  ///< what hints start from
 
   [[nodiscard]] int failed(const Failure& failure, const SandboxError& error) const {
     const observe::SandboxFailure shown{failure.kind, failure.message, failure.hint,
@@ -71,14 +79,14 @@ struct Run {
   }
 
   [[nodiscard]] int ended(const SandboxReport& end) const {
-    if (end.verdict.kind != VerdictKind::Exited) write_stderr(verdict_line(end.verdict));
+    if (end.verdict.kind != VerdictKind::Exited) write_stderr(verdict_line(end.verdict, profile));
     return write_report(file, observe::to_json(request, end), exit_code_of(end.verdict));
   }
 };
 
 int exec(const ExecCommand& command, const std::vector<std::string>& program) {
   open_standard_streams();
-  Run run{.request = {program, command.flags.profile}, .file = std::nullopt};
+  Run run{.request = {program, command.flags.profile}, .file = std::nullopt, .profile = {}};
   if (!command.report.empty()) {
     auto file = ReportFile::open(command.report);
     if (!file.has_value()) return report(file.error());
@@ -91,6 +99,7 @@ int exec(const ExecCommand& command, const std::vector<std::string>& program) {
   auto plan = make_plan(command.flags, program);
   if (!plan.has_value()) return run.failed(plan.error(), {});
   run.request.profile = plan->profile.name;
+  run.profile = plan->profile;
   if (!command.flags.quiet) warn_of_profile(plan->profile);
 
   auto relay = SignalRelay::install();

@@ -15,6 +15,7 @@ namespace symbiont::cli {
 namespace {
 
 constexpr std::string_view kBuiltInProfile = "secure";
+constexpr const char* kStartGroup = "How it starts";
 
 void add_list(CLI::App& command,
               const char* name,
@@ -115,7 +116,7 @@ std::expected<std::string, Failure> environment_entry(const std::string& text) {
 
 }  // namespace
 
-void add_sandbox_options(CLI::App& command, SandboxFlags& flags) {
+void add_profile_options(CLI::App& command, SandboxFlags& flags) {
   command
       .add_option("--config", flags.config,
                   "configuration file with profiles; with --profile alone it is looked for as "
@@ -142,17 +143,21 @@ void add_sandbox_options(CLI::App& command, SandboxFlags& flags) {
            "change one field of the profile: resources.max_memory_mb=64, "
            "'filesystem.read_paths=[\"/data\"]'; repeatable",
            "FIELD=VALUE", allow);
-  const char* start = "How it starts";
-  add_list(command, "--env", flags.environment,
-           "set a variable, or hand on the one of this name; repeatable", "NAME[=VALUE]", start);
-  command.add_option("--chdir", flags.chdir, "working directory [this one if visible, else /]")
-      ->type_name("DIR")
-      ->group(start);
   command
       .add_flag("--degraded", flags.degraded,
                 "run even when this host cannot enforce a control (a warning names it)")
-      ->group(start);
+      ->group(kStartGroup);
   command.add_flag("-q,--quiet", flags.quiet, "no warnings");
+}
+
+void add_sandbox_options(CLI::App& command, SandboxFlags& flags) {
+  add_profile_options(command, flags);
+  add_list(command, "--env", flags.environment,
+           "set a variable, or hand on the one of this name; repeatable", "NAME[=VALUE]",
+           kStartGroup);
+  command.add_option("--chdir", flags.chdir, "working directory [this one if visible, else /]")
+      ->type_name("DIR")
+      ->group(kStartGroup);
 }
 
 void add_program_help(CLI::App& command) {

@@ -1,8 +1,8 @@
 #ifndef SYMBIONT_CMD_SYMBIONT_SANDBOX_OPTIONS_H_
 #define SYMBIONT_CMD_SYMBIONT_SANDBOX_OPTIONS_H_
 
-// What `symbiont sandbox exec` and `symbiont sandbox proof` share: options, the profile and command
-// they make, and failures of a start.
+// What `symbiont sandbox exec`, `symbiont sandbox proof` and `symbiont runner test` share: options,
+// the profile and command they make, and failures of a start.
 
 #include <expected>
 #include <string>
@@ -41,6 +41,9 @@ struct SandboxPlan {
   SandboxOptions options;
 };
 
+/// Those that make the profile, and --degraded and --quiet.
+void add_profile_options(CLI::App& command, SandboxFlags& flags);
+/// Those and the program's environment and directory.
 void add_sandbox_options(CLI::App& command, SandboxFlags& flags);
 /// Shows the program in the help. It never gets there: see take_program().
 void add_program_help(CLI::App& command);
