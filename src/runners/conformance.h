@@ -44,7 +44,6 @@ struct Bounds {
   std::chrono::milliseconds reply{10'000};   ///< to the 'error' about what cannot be read
   std::chrono::milliseconds idle{300};       ///< for how long an idle engine is listened to
   std::chrono::milliseconds settle{30};      ///< the same before each check, for what is left over
-};  ///< for how long an idle engine is listened to
 };
 
 /// What was found, in the order of the checks.

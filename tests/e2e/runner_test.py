@@ -177,6 +177,13 @@ class Refusals(Case):
                 self.assertEqual(result.returncode, code, result.stderr)
                 self.assertEqual(json.loads(result.stdout)["error"]["code"], error)
 
+    def test_a_profile_that_cannot_be_enforced(self):
+        if any(pathlib.Path("/dev").glob("nvidia*")) or pathlib.Path("/dev/dri").exists():
+            self.skipTest("this host has a GPU: there is no control to be without")
+        result = symbiont("runner", "test", "--json", "--set", "resources.gpu_access=Exclusive", "--", "/bin/true")
+        self.assertEqual(result.returncode, 8, result.stderr)
+        self.assertEqual(json.loads(result.stdout)["error"]["code"], "ControlUnavailable")
+
     def test_a_misspelt_command_is_named_and_not_the_program_behind_it(self):
         for words, meant in ((["sandbox", "exce", "--", "ls"], b"'exec'"), (["sandbox", "porof"], b"'proof'"),
                              (["runner", "tset", "--read", "/", "--", "ls", "-l"], b"'test'")):
