@@ -98,7 +98,7 @@ Finding check_answer(Kit& kit) {
 }
 
 Finding check_second(Kit& kit) {
-  const Finding first = needs_answer(kit.ask("The first of two prompts."));
+  Finding first = needs_answer(kit.ask("The first of two prompts."));
   if (first.outcome == Outcome::Fail) {
     if (!kit.has_engine()) kit.start_each_anew();
     return first;
@@ -153,7 +153,7 @@ Finding check_unknown_fields(Kit& kit) {
 
 Finding check_utf8(Kit& kit) {
   const std::size_t before = kit.strays.count;
-  const Finding finding = answer_or_refusal(
+  Finding finding = answer_or_refusal(
       kit.ask("Gr\u00fc\u00dfe \u4e16\u754c \U0001F30D e\u0301\t\"quoted\" back\\slash\nnew line"));
   if (finding.outcome == Outcome::Fail) {
     return failed(finding.detail,
@@ -200,7 +200,7 @@ Finding check_cancel(Kit& kit) {
   if (exchange.over && exchange.end == End::Broken) return exchange.problem;
   if (exchange.over) return skipped("the answer was over before it could be cancelled");
   const auto sent = std::chrono::steady_clock::now();
-  const Finding said = kit.say(engine_protocol::cancel_line(exchange.id));
+  Finding said = kit.say(engine_protocol::cancel_line(exchange.id));
   if (said.outcome == Outcome::Fail) return said;
   kit.finish(exchange, kit.bounds().cancel);
   const std::string remedy =
@@ -224,9 +224,9 @@ Finding check_after_cancel(Kit& kit) {
 Finding check_late_cancel(Kit& kit) {
   const Exchange exchange = kit.ask("Say hello to the sea.");
   if (exchange.end == End::Broken) return exchange.problem;
-  const Finding ready = kit.ensure_engine();  // takes what is said out of turn
+  Finding ready = kit.ensure_engine();  // takes what is said out of turn
   if (ready.outcome == Outcome::Fail) return ready;
-  const Finding said = kit.say(engine_protocol::cancel_line(exchange.id));
+  Finding said = kit.say(engine_protocol::cancel_line(exchange.id));
   if (said.outcome == Outcome::Fail) return said;
   const auto answer = kit.listen(kit.bounds().idle, true);
   if (!answer.has_value()) return lives_on(kit, ok());
