@@ -6,6 +6,7 @@ find_package(nlohmann_json REQUIRED)
 find_package(CLI11 REQUIRED)
 find_package(fmt REQUIRED)
 find_package(OpenSSL REQUIRED)
+find_package(Boost 1.81 REQUIRED)   # Asio and Beast: headers only
 find_package(FlatBuffers CONFIG REQUIRED)
 find_package(llama QUIET)
 if(NOT llama_FOUND)

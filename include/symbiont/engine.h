@@ -1,6 +1,7 @@
 #ifndef SYMBIONT_ENGINE_H_
 #define SYMBIONT_ENGINE_H_
 
+#include <chrono>
 #include <cstddef>
 #include <expected>
 #include <functional>
@@ -28,6 +29,8 @@ struct EngineRequest {
   std::string prompt;
   std::vector<ChatMessage> messages;
   ExecutionOptions options;
+  std::string execution_id;             ///< the metadata's; empty: the runner makes one
+  std::chrono::milliseconds queued{0};  ///< waited before run(); added to timing.queue_ms
 };
 
 /// Why a request came to nothing: refused by the catalogue, or failed in the runner.
@@ -78,7 +81,11 @@ class Engine {
   [[nodiscard]] Outcome run(const EngineRequest& request,
                             const TokenSink& sink = nullptr,
                             const std::stop_token& stop_token = {});
-  [[nodiscard]] const ModelCatalog& catalog() const;
+  /// The catalogue in use now.
+  [[nodiscard]] ModelCatalog catalog() const;
+  /// Takes `catalog` for every run() from now on; those under way keep the old one. Runners of
+  /// models and profiles that are unchanged stay warm.
+  void reload(ModelCatalog catalog);
 
  private:
   struct Impl;

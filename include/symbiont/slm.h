@@ -70,7 +70,21 @@ struct TlsSettings {
 struct ServerLimits {
   std::uint64_t max_body_bytes = std::uint64_t{4} << 20;
   std::uint32_t max_connections = 10'000;
-  std::chrono::seconds header_timeout{10};  ///< `header_timeout_seconds`
+  std::chrono::seconds header_timeout{10};      ///< `header_timeout_seconds`
+  std::chrono::seconds body_timeout{60};        ///< `body_timeout_seconds`
+  std::chrono::seconds idle_timeout{75};        ///< `idle_timeout_seconds`, between two requests
+  std::chrono::seconds write_timeout{30};       ///< `write_timeout_seconds`, without progress
+  std::chrono::seconds execution_timeout{300};  ///< `execution_timeout_seconds`, with the queue
+  std::uint32_t max_running = 64;               ///< executions at once
+  std::uint32_t max_running_per_agent = 48;
+  std::uint32_t max_queued = 1'024;  ///< executions that wait
+  std::uint32_t max_queued_per_agent = 128;
+};
+
+/// What one agent may use in a minute; 0 = no limit.
+struct ServerQuotas {
+  std::uint64_t requests_per_minute = 0;
+  std::uint64_t tokens_per_minute = 0;  ///< of prompts and answers
 };
 
 /// [server]: paths are absolute once loaded from a file.
@@ -79,7 +93,12 @@ struct ServerSettings {
   std::filesystem::path unix_socket;  ///< empty = none
   std::filesystem::path keys_file;    ///< empty = none
   std::optional<TlsSettings> tls;
+  std::string default_agent = "default";             ///< callers of a loopback address without keys
+  std::map<std::uint32_t, std::string> unix_agents;  ///< by user id; others are "uid:N"
+  std::vector<std::string> allowed_hosts;  ///< Host names beside loopback ones and `listen`
+  std::vector<std::string> cors_origins;   ///< "https://app.example"; empty = no other web pages
   ServerLimits limits;
+  ServerQuotas quotas;
 };
 
 enum class AuditSync : std::uint8_t { Always, Interval, Never };

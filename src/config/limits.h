@@ -30,6 +30,11 @@ inline constexpr std::uint64_t kMinBodyBytes = 1'024;
 inline constexpr std::uint64_t kMaxBodyBytes = std::uint64_t{1} << 30;
 inline constexpr std::uint64_t kMaxConnections = 1'000'000;
 inline constexpr std::uint64_t kMaxHeaderTimeoutSeconds = 3'600;
+inline constexpr std::uint64_t kMaxServerTimeoutSeconds = 86'400;
+inline constexpr std::uint64_t kMaxExecutions = 4'096;  ///< running at once
+inline constexpr std::uint64_t kMaxQueued = 1'000'000;
+inline constexpr std::uint64_t kMaxPerMinute = 1'000'000'000'000;
+inline constexpr std::size_t kMaxUnixAgents = 4'096;
 inline constexpr std::size_t kMaxSocketPathBytes = 107;  ///< sockaddr_un
 
 }  // namespace symbiont::config

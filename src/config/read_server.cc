@@ -1,4 +1,6 @@
 #include <array>
+#include <charconv>
+#include <chrono>
 #include <utility>
 
 #include <fmt/core.h>
@@ -44,19 +46,95 @@ void read_tls(TableReader& server, std::optional<TlsSettings>& into) {
   into = std::move(tls);
 }
 
+void read_count(TableReader& reader, std::string_view key, std::uint32_t& into, std::uint64_t max) {
+  std::uint64_t value = 0;
+  if (reader.get(key, value, {1, max})) into = static_cast<std::uint32_t>(value);
+}
+
+void read_seconds(TableReader& reader,
+                  std::string_view key,
+                  std::chrono::seconds& into,
+                  std::uint64_t max) {
+  std::uint64_t value = 0;
+  if (reader.get(key, value, {1, max, "seconds"})) into = std::chrono::seconds(value);
+}
+
 void read_limits(TableReader& server, ServerLimits& into) {
   const toml::table* table = server.find_table("limits");
   if (table == nullptr) return;
   TableReader reader(server.context(), *table, server.path_of("limits"));
   reader.get("max_body_bytes", into.max_body_bytes, {kMinBodyBytes, kMaxBodyBytes, "bytes"});
-  std::uint64_t connections = into.max_connections;
-  reader.get("max_connections", connections, {1, kMaxConnections});
-  into.max_connections = static_cast<std::uint32_t>(connections);
-  std::uint64_t seconds = 0;
-  if (reader.get("header_timeout_seconds", seconds, {1, kMaxHeaderTimeoutSeconds, "seconds"})) {
-    into.header_timeout = std::chrono::seconds(seconds);
-  }
+  read_count(reader, "max_connections", into.max_connections, kMaxConnections);
+  read_seconds(reader, "header_timeout_seconds", into.header_timeout, kMaxHeaderTimeoutSeconds);
+  read_seconds(reader, "body_timeout_seconds", into.body_timeout, kMaxServerTimeoutSeconds);
+  read_seconds(reader, "idle_timeout_seconds", into.idle_timeout, kMaxServerTimeoutSeconds);
+  read_seconds(reader, "write_timeout_seconds", into.write_timeout, kMaxServerTimeoutSeconds);
+  read_seconds(reader, "execution_timeout_seconds", into.execution_timeout, kMaxExecutionSeconds);
+  read_count(reader, "max_running", into.max_running, kMaxExecutions);
+  read_count(reader, "max_running_per_agent", into.max_running_per_agent, kMaxExecutions);
+  read_count(reader, "max_queued", into.max_queued, kMaxQueued);
+  read_count(reader, "max_queued_per_agent", into.max_queued_per_agent, kMaxQueued);
   reader.finish();
+}
+
+void read_quotas(TableReader& server, ServerQuotas& into) {
+  const toml::table* table = server.find_table("quotas");
+  if (table == nullptr) return;
+  TableReader reader(server.context(), *table, server.path_of("quotas"));
+  reader.get("requests_per_minute", into.requests_per_minute, {0, kMaxPerMinute});
+  reader.get("tokens_per_minute", into.tokens_per_minute, {0, kMaxPerMinute});
+  reader.finish();
+}
+
+/// "1000" = "agent"
+void read_unix_agents(TableReader& server, std::map<std::uint32_t, std::string>& into) {
+  const toml::table* table = server.find_table("unix_agents");
+  if (table == nullptr) return;
+  TableReader reader(server.context(), *table, server.path_of("unix_agents"));
+  for (const auto& [key, node] : *table) {
+    std::uint32_t uid = 0;
+    const std::string_view text = key.str();
+    const auto parsed = std::from_chars(text.data(), text.data() + text.size(), uid);
+    std::string agent;
+    const bool right = reader.get(text, agent, kMaxNameBytes);
+    if (parsed.ec != std::errc{} || parsed.ptr != text.data() + text.size()) {
+      reader.error(node, text, "a user id is a whole number");
+    } else if (right) {
+      into.emplace(uid, std::move(agent));
+    }
+  }
+  if (table->size() > kMaxUnixAgents) {
+    server.error(*table, "unix_agents", fmt::format("has more than {} entries", kMaxUnixAgents));
+  }
+}
+
+void read_hosts(TableReader& server, std::vector<std::string>& into) {
+  server.read_texts("allowed_hosts", kMaxListItems,
+                    [&](std::string text, const toml::node& node, const std::string& key) {
+                      if (auto problem = find_host_problem(text); problem.has_value()) {
+                        server.context().problems.error(place_of(node), key, *std::move(problem));
+                      } else {
+                        into.push_back(std::move(text));
+                      }
+                    });
+}
+
+void read_origins(TableReader& server, std::vector<std::string>& into) {
+  server.read_texts(
+      "cors_origins", kMaxListItems,
+      [&](std::string text, const toml::node& node, const std::string& key) {
+        // As browsers write them: without a path, not even a slash.
+        const std::size_t slashes = text.find("://");
+        auto problem = find_url_problem(text);
+        if (!problem.has_value() && text.find('/', slashes + 3) != std::string::npos) {
+          problem = "an origin has no path: \"https://app.example\"";
+        }
+        if (problem.has_value()) {
+          server.context().problems.error(place_of(node), key, *std::move(problem));
+        } else {
+          into.push_back(std::move(text));
+        }
+      });
 }
 
 }  // namespace
@@ -69,7 +147,12 @@ void read_server(TableReader& root, ServerSettings& into) {
   read_unix_socket(reader, into.unix_socket);
   reader.read_file_path("keys_file", into.keys_file);
   read_tls(reader, into.tls);
+  reader.get("default_agent", into.default_agent, kMaxNameBytes);
+  read_unix_agents(reader, into.unix_agents);
+  read_hosts(reader, into.allowed_hosts);
+  read_origins(reader, into.cors_origins);
   read_limits(reader, into.limits);
+  read_quotas(reader, into.quotas);
   reader.finish();
 }
 

@@ -9,6 +9,7 @@
 #include "symbiont/process_runner.h"
 
 #include "access/grant.h"
+#include "base/mutex.h"
 #include "base/result.h"
 #include "engine/runner_cache.h"
 
@@ -90,10 +91,16 @@ struct Engine::Impl {
   /// configuration allows it.
   [[nodiscard]] SlmRunner::Outcome run(const EngineRequest& request,
                                        const access::Grant& grant,
+                                       bool strict,
                                        const TokenSink& sink,
                                        const std::stop_token& stop_token);
+  [[nodiscard]] ModelCatalog current() {
+    const MutexLock lock(mutex);
+    return catalog;
+  }
 
-  ModelCatalog catalog;
+  Mutex mutex;
+  ModelCatalog catalog SYMBIONT_GUARDED_BY(mutex);
   std::shared_ptr<Observer> observer;  // may be null
   std::function<void(float)> on_load_progress;
   std::size_t max_parallel;
@@ -102,6 +109,7 @@ struct Engine::Impl {
 
 SlmRunner::Outcome Engine::Impl::run(const EngineRequest& request,
                                      const access::Grant& grant,
+                                     bool strict,
                                      const TokenSink& sink,
                                      const std::stop_token& stop_token) {
   const Model& model = grant.model();
@@ -109,7 +117,7 @@ SlmRunner::Outcome Engine::Impl::run(const EngineRequest& request,
   const RunnerRequest wanted{.model = model,
                              .profile = profile,
                              .agent = request.agent,
-                             .strict = catalog.enforcement() == Enforcement::Strict,
+                             .strict = strict,
                              .on_load_progress = on_load_progress,
                              .max_parallel = max_parallel};
   SlmRunner::Outcome outcome;
@@ -119,6 +127,9 @@ SlmRunner::Outcome Engine::Impl::run(const EngineRequest& request,
     outcome = std::unexpected(std::move(runner).error());
   }
   ExecutionMetadata metadata = outcome.has_value() ? outcome->metadata : outcome.error().metadata();
+  if (!request.execution_id.empty()) metadata.execution_id = request.execution_id;
+  metadata.timing.queue_ms += static_cast<double>(request.queued.count());
+  metadata.timing.total_ms += static_cast<double>(request.queued.count());
   metadata.model_id = model.id;
   metadata.model_version = model.version;
   metadata.agent = request.agent;
@@ -143,16 +154,24 @@ Engine::Engine(Engine&&) noexcept = default;
 Engine& Engine::operator=(Engine&&) noexcept = default;
 Engine::~Engine() = default;
 
-const ModelCatalog& Engine::catalog() const {
-  return impl_->catalog;
+ModelCatalog Engine::catalog() const {
+  return impl_->current();
+}
+
+void Engine::reload(ModelCatalog catalog) {
+  {
+    const MutexLock lock(impl_->mutex);
+    std::swap(impl_->catalog, catalog);
+  }
+  impl_->runners.drop_outdated(impl_->current());
 }
 
 Engine::Outcome Engine::run(const EngineRequest& request,
                             const TokenSink& sink,
                             const std::stop_token& stop_token) {
   Observer* observer = impl_->observer.get();
-  const auto grant =
-      access::check(impl_->catalog, request.agent, request.model_id, request.profile);
+  const ModelCatalog catalog = impl_->current();
+  const auto grant = access::check(catalog, request.agent, request.model_id, request.profile);
   const AccessRecord record{
       .agent = request.agent,
       .model_id = request.model_id,
@@ -167,7 +186,8 @@ Engine::Outcome Engine::run(const EngineRequest& request,
   };
   if (!recorded && must_record) return unrecorded();
 
-  SlmRunner::Outcome outcome = impl_->run(request, *grant, sink, stop_token);
+  SlmRunner::Outcome outcome =
+      impl_->run(request, *grant, catalog.enforcement() == Enforcement::Strict, sink, stop_token);
 
   const SlmRunnerError* error = outcome.has_value() ? nullptr : &outcome.error();
   const ExecutionMetadata& metadata = error == nullptr ? outcome->metadata : error->metadata();

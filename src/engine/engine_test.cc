@@ -125,6 +125,38 @@ TEST_F(EngineTest, AnUnwritableRecordStopsTheExecution) {
   EXPECT_EQ(made_, 0);
 }
 
+TEST_F(EngineTest, AReloadKeepsWhatIsUnchanged) {
+  (void)run("ann", "own");
+  (void)run("ann", "all");
+  EXPECT_EQ(made_, 2);
+  Slm slm;
+  Model other = make_model("all", Isolation::Shared);
+  other.provider = provider::LocalFile{"/models/y.gguf"};
+  slm.model_allow_lists.global_models = {make_model("own", Isolation::Agent), other};
+  auto catalog = ModelCatalog::create(slm);
+  ASSERT_TRUE(catalog.has_value());
+  engine_->reload(*std::move(catalog));
+  EXPECT_EQ(engine_->catalog().list_models().size(), 2U);
+  EXPECT_FALSE(run("ann", "once").has_value());
+  (void)run("ann", "own");
+  EXPECT_EQ(made_, 2);
+  (void)run("ann", "all");
+  EXPECT_EQ(made_, 3);
+}
+
+TEST_F(EngineTest, TakesTheIdAndTheWaitOfTheRequest) {
+  EngineRequest request;
+  request.agent = "ann";
+  request.model_id = "own";
+  request.prompt = "p";
+  request.execution_id = "exec-given";
+  request.queued = std::chrono::milliseconds(7);
+  const auto outcome = engine_->run(request);
+  ASSERT_TRUE(outcome.has_value());
+  EXPECT_EQ(outcome->metadata.execution_id, "exec-given");
+  EXPECT_EQ(outcome->metadata.timing.queue_ms, 7);
+}
+
 TEST_F(EngineTest, ProfileOverrideNeedsPermission) {
   EngineRequest request;
   request.agent = "ann";

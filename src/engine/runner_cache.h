@@ -26,11 +26,17 @@ class RunnerCache {
   [[nodiscard]] std::expected<std::shared_ptr<SlmRunner>, SlmRunnerError> get(
       const RunnerRequest& request);
 
+  /// Forgets the runners whose model or profile is no longer as it was. Those in use end with their
+  /// last execution.
+  void drop_outdated(const ModelCatalog& catalog);
+
  private:
   using Key = std::tuple<std::string, std::string, std::string>;  // model, profile, agent
   struct Entry {
     std::shared_ptr<SlmRunner> runner;
     std::uint64_t last_use = 0;
+    Model model;
+    SandboxProfile profile;
   };
   /// Takes out the least recently used runner that nobody uses; the caller destroys it unlocked.
   [[nodiscard]] std::shared_ptr<SlmRunner> evict_one() SYMBIONT_REQUIRES(mutex_);

@@ -111,7 +111,8 @@ class Unconfigured(unittest.TestCase):
     def test_every_help_has_examples(self):
         for command in (["run"], ["chat"], ["models"], ["models", "list"], ["models", "show"],
                         ["models", "best"], ["config"], ["config", "check"], ["inspect"],
-                        ["doctor"], ["completions"], ["version"]):
+                        ["doctor"], ["completions"], ["version"], ["serve"], ["key"], ["key", "new"],
+                        ["key", "list"], ["key", "revoke"]):
             with self.subTest(command):
                 result = symbiont(*command, "--help")
                 self.assertEqual(result.returncode, 0)

@@ -11,6 +11,8 @@ namespace symbiont::cli {
 // outlive `app`.
 void add_run(CLI::App& app, Action& action);
 void add_chat(CLI::App& app, Action& action);
+void add_serve(CLI::App& app, Action& action);
+void add_key(CLI::App& app, Action& action);
 void add_models(CLI::App& app, Action& action);
 void add_config(CLI::App& app, Action& action);
 void add_inspect(CLI::App& app, Action& action);

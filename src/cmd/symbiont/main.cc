@@ -30,6 +30,10 @@ void add_commands(CLI::App& app,
   app.footer("'symbiont COMMAND --help' shows the options of a command, with examples.");
   add_run(app, action);
   add_chat(app, action);
+#ifdef SYMBIONT_CLI_SERVE
+  add_serve(app, action);
+  add_key(app, action);
+#endif
   add_models(app, action);
 #ifdef SYMBIONT_CLI_CONFIG
   add_config(app, action);

@@ -1,0 +1,312 @@
+#include "api/connection.h"
+
+#include <algorithm>
+#include <utility>
+
+#include <boost/asio/post.hpp>
+
+#include "api/openai/errors.h"
+#include "api/plan_in_progress.h"
+
+namespace symbiont::api {
+namespace {
+
+using boost::asio::awaitable;
+using namespace std::chrono_literals;  // NOLINT(google-build-using-namespace): literals only
+
+constexpr std::size_t kReadBytes = std::size_t{16} << 10U;
+constexpr std::size_t kWatchBytes = 256;  // while an answer is under way
+constexpr std::size_t kLingerBytes = std::size_t{256} << 10U;
+constexpr std::chrono::seconds kLingerTime = 1s;
+constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
+
+/// Counts something while it lives.
+class Counted {
+ public:
+  explicit Counted(std::size_t& count) : count_(count) { ++count_; }
+  Counted(const Counted&) = delete;
+  Counted& operator=(const Counted&) = delete;
+  ~Counted() { --count_; }
+
+ private:
+  std::size_t& count_;
+};
+
+/// Body bytes of this connection in the sum of all, until the body has gone to its handler.
+class BodyShare {
+ public:
+  explicit BodyShare(std::size_t& sum) : sum_(sum) {}
+  BodyShare(const BodyShare&) = delete;
+  BodyShare& operator=(const BodyShare&) = delete;
+  ~BodyShare() { sum_ -= bytes_; }
+  [[nodiscard]] bool add(std::size_t bytes) {
+    bytes_ += bytes;
+    sum_ += bytes;
+    return sum_ <= kMaxBodyBytesInFlight;
+  }
+
+ private:
+  std::size_t& sum_;
+  std::size_t bytes_ = 0;
+};
+
+}  // namespace
+
+Connection::Connection(const boost::asio::any_io_executor& executor,
+                       std::unique_ptr<Transport> transport,
+                       Peer peer,
+                       Service& service)
+    : transport_(std::move(transport)),
+      peer_(std::move(peer)),
+      service_(service),
+      signal_(executor) {}
+
+// --- From outside -------------------------------------------------------------------------------
+
+void Connection::check_deadline(Clock::time_point now) {
+  if (is_expired_ || now < deadline_) return;
+  is_expired_ = true;
+  transport_->cancel();
+  signal_.notify();
+}
+
+void Connection::close_when_idle() {
+  is_closing_ = true;
+  if (phase_ == Phase::Idle) close_now();
+}
+
+void Connection::close_now() {
+  has_ended_ = true;
+  is_closing_ = true;
+  transport_->cancel();
+  signal_.notify();
+}
+
+// --- Reading ------------------------------------------------------------------------------------
+
+void Connection::start_reading(std::size_t bytes) {
+  is_reading_ = true;
+  reading_.resize(bytes);
+  transport_->read(reading_, [self = shared_from_this()](std::size_t count) {
+    self->is_reading_ = false;
+    self->has_ended_ = self->has_ended_ || count == 0;
+    self->input_.append(self->reading_, 0, count);
+    if (self->reading_.size() > kWatchBytes) self->reading_ = std::string();
+    self->signal_.notify();
+  });
+}
+
+awaitable<Connection::Input> Connection::more_input(std::size_t bytes) {
+  const std::size_t before = input_.size();
+  if (!is_reading_ && !has_ended_) start_reading(bytes);
+  while (input_.size() == before && !has_ended_ && !is_expired_)
+    co_await signal_.wait();
+  if (input_.size() > before) co_return Input::Bytes;
+  co_return is_expired_ ? Input::Expired : Input::Ended;
+}
+
+awaitable<bool> Connection::read_head(RequestReader& reader) {
+  const ServerLimits& limits = service_.limits();
+  phase_ = Phase::Idle;
+  set_deadline(is_first_ ? limits.header_timeout : limits.idle_timeout);
+  while (!reader.has_head()) {
+    if (!input_.empty()) {
+      if (phase_ == Phase::Idle) {
+        phase_ = Phase::Head;
+        set_deadline(limits.header_timeout);  // for all of it: a byte now and then does not help
+      }
+      input_.erase(0, reader.feed(input_));
+      if (reader.error().has_value()) {
+        close_after_ = true;
+        (void)co_await send_error(*reader.error());
+        co_await linger();
+        co_return false;
+      }
+      if (reader.has_head()) break;
+    }
+    const Input got = co_await more_input(kReadBytes);
+    if (got == Input::Ended) co_return false;
+    if (got == Input::Expired) {
+      if (phase_ == Phase::Head) {
+        close_after_ = true;
+        const ApiError late{.kind = ErrorKind::RequestTimeout,
+                            .message = "The head of the request did not arrive in time.",
+                            .code = "request_timeout"};
+        (void)co_await send_error(late);
+      }
+      co_return false;
+    }
+  }
+  is_first_ = false;
+  co_return true;
+}
+
+awaitable<bool> Connection::read_body(RequestReader& reader) {
+  phase_ = Phase::Body;
+  set_deadline(service_.limits().body_timeout);
+  BodyShare share(service_.body_bytes_in_flight);
+  if (!reader.is_done() && reader.expects_continue() && input_.empty()) {
+    if (!co_await write(kContinue)) co_return false;
+    set_deadline(service_.limits().body_timeout);
+  }
+  ApiError error{.kind = ErrorKind::RequestTimeout,
+                 .message = "The body of the request did not arrive in time.",
+                 .code = "request_timeout"};
+  while (!reader.is_done()) {
+    const std::size_t used = reader.feed(input_);
+    input_.erase(0, used);
+    const bool has_room = share.add(used);
+    if (!has_room || reader.error().has_value()) {
+      const ApiError full{.kind = ErrorKind::Unavailable,
+                          .message = "The server is receiving too much at the moment.",
+                          .code = "busy",
+                          .retry_after_seconds = 1};
+      error = has_room ? *reader.error() : full;
+      break;
+    }
+    if (reader.is_done()) co_return true;
+    const Input got = co_await more_input(kReadBytes);
+    if (got == Input::Ended) co_return false;
+    if (got == Input::Expired) break;
+  }
+  if (reader.is_done()) co_return true;
+  close_after_ = true;
+  (void)co_await send_error(error);
+  co_await linger();
+  co_return false;
+}
+
+/// After an answer to a request that was not read to its end: closing at once would reset the
+/// connection, and the client might never see the answer.
+awaitable<void> Connection::linger() {
+  transport_->end_sending();
+  is_expired_ = false;
+  set_deadline(kLingerTime);
+  for (std::size_t got = 0; got < kLingerBytes; got += input_.size()) {
+    input_.clear();
+    if (co_await more_input(kReadBytes) != Input::Bytes) break;
+  }
+}
+
+// --- Answering ----------------------------------------------------------------------------------
+
+awaitable<bool> Connection::write(std::string_view bytes) {
+  if (has_ended_ && is_closing_) co_return false;
+  set_deadline(service_.limits().write_timeout);
+  const bool written = co_await transport_->write(bytes);
+  if (!written) has_ended_ = true;
+  deadline_ = Clock::time_point::max();
+  co_return written;
+}
+
+awaitable<bool> Connection::send(const Request& request, Response response) {
+  service_.decorate(request, response);
+  std::string text = response_head(response, response.body.size(), close_after_);
+  text += response.body;
+  co_return co_await write(text);
+}
+
+/// An error about a request that could not be read: there is no id, and no route whose words fit.
+awaitable<bool> Connection::send_error(const ApiError& error) {
+  is_expired_ = false;
+  const Request unknown;
+  Response response = openai::render_error(error);
+  co_return co_await send(unknown, std::move(response));
+}
+
+awaitable<bool> Connection::answer(const Route& route, Request request) {
+  Handled handled = route.handler(service_.gateway(), request);
+  request.body = std::string();
+  if (!handled.has_value()) {
+    Response response = route.render_error(handled.error());
+    co_return co_await send(request, std::move(response));
+  }
+  if (auto* response = std::get_if<Response>(&*handled)) {
+    co_return co_await send(request, std::move(*response));
+  }
+  Plan plan = std::get<Plan>(std::move(*handled));
+  co_return co_await carry_out(route, request, std::move(plan));
+}
+
+awaitable<bool> Connection::carry_out(const Route& route, const Request& request, Plan plan) {
+  // Noticed when the client goes away; what else it sends belongs to its next request.
+  if (input_.empty() && !is_reading_ && !has_ended_) start_reading(kWatchBytes);
+  const auto executor = co_await boost::asio::this_coro::executor;
+  const auto wake = [executor, weak = weak_from_this()] {
+    boost::asio::post(executor, [weak] {
+      if (const auto self = weak.lock()) self->signal_.notify();
+    });
+  };
+  PlanInProgress progress(service_, route, request, std::move(plan), wake);
+  const bool can_chunk = !is_http_1_0_;
+  if (!can_chunk) close_after_ = true;
+  bool has_started = false;
+  deadline_ = Clock::time_point::max();  // the execution has its own
+  while (true) {
+    progress.advance();
+    Output& out = progress.out();
+    std::string bytes;
+    if (out.is_stream()) {
+      if (!has_started) {
+        Response head = progress.stream_response();
+        service_.decorate(request, head);
+        bytes = can_chunk ? stream_head(head, close_after_) : plain_stream_head(head);
+        has_started = true;
+      }
+      if (!out.bytes().empty() && can_chunk) append_chunk(bytes, out.bytes());
+      if (!can_chunk) bytes += out.bytes();
+      out.bytes() = std::string();
+      if (progress.is_done() && can_chunk) bytes += kLastChunk;
+    } else if (progress.is_done()) {
+      Response response = std::move(out.response());
+      co_return co_await send(request, std::move(response));
+    }
+    if (!bytes.empty() && !co_await write(bytes)) co_return false;
+    if (progress.is_done()) co_return true;
+    if (has_ended_) co_return false;  // `progress` cancels on its way out
+    co_await signal_.wait();
+  }
+}
+
+awaitable<bool> Connection::serve_one() {
+  auto reader = std::make_unique<RequestReader>(service_.limits().max_body_bytes);
+  if (!co_await read_head(*reader)) co_return false;
+  const Counted busy(service_.busy_connections);
+  is_http_1_0_ = reader->is_http_1_0();
+  close_after_ = !reader->keeps_alive() || is_closing_ || service_.gateway().is_draining;
+  auto head = reader->take_head();
+  if (!head.has_value()) {
+    close_after_ = true;
+    (void)co_await send_error(head.error());
+    co_return false;
+  }
+  Request request = *std::move(head);
+  request.peer = peer_;
+  auto route = service_.admit(request);
+  if (!route.has_value()) {
+    close_after_ = close_after_ || !reader->is_done();
+    Response refusal = std::move(route).error();
+    const bool sent = co_await send(request, std::move(refusal));
+    if (sent && !reader->is_done()) co_await linger();
+    co_return sent && !close_after_;
+  }
+  if (!co_await read_body(*reader)) co_return false;
+  request.body = reader->take_body();
+  reader.reset();
+  if (input_.empty()) input_ = std::string();  // its memory, too
+  phase_ = Phase::Answer;
+  const bool sent = co_await answer(**route, std::move(request));
+  co_return sent && !close_after_ && !is_closing_;
+}
+
+awaitable<void> Connection::run() {
+  const auto self = shared_from_this();
+  set_deadline(service_.limits().header_timeout);
+  if (!co_await transport_->handshake()) co_return;
+  while (co_await serve_one()) {
+  }
+  transport_->end_sending();
+  close_now();
+}
+
+}  // namespace symbiont::api

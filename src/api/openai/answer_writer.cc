@@ -1,0 +1,112 @@
+#include "api/openai/answer_writer.h"
+
+#include <algorithm>
+#include <chrono>
+#include <utility>
+
+#include "api/openai/errors.h"
+#include "api/sse.h"
+
+namespace symbiont::api::openai {
+namespace {
+
+constexpr std::string_view kExecutionPrefix = "exec-";
+
+}  // namespace
+
+const char* finish_reason(const ExecutionMetadata& metadata) {
+  return metadata.finish_reason == "length" ? "length" : "stop";
+}
+
+CompletionWriter::CompletionWriter(AnswerFormat format)
+    : format_(std::move(format)), started_(format_.choices), choices_(format_.choices) {
+  using std::chrono::system_clock;
+  created_ =
+      std::chrono::duration_cast<std::chrono::seconds>(system_clock::now().time_since_epoch())
+          .count();
+}
+
+void CompletionWriter::on_start(const std::vector<std::string>& execution_ids) {
+  std::string_view id = execution_ids.front();
+  if (id.starts_with(kExecutionPrefix)) id.remove_prefix(kExecutionPrefix.size());
+  id_ = format_.id_prefix + std::string(id);
+}
+
+Json CompletionWriter::head(const std::string& object) const {
+  return {{"id", id_}, {"object", object}, {"created", created_}, {"model", format_.model}};
+}
+
+void CompletionWriter::write_chunk(std::size_t choice,
+                                   Json delta,
+                                   const char* finish_reason,
+                                   Output& out) {
+  Json object = head(format_.chunk_object);
+  Json item = {{"index", choice}};
+  item.update(delta);
+  item["logprobs"] = nullptr;
+  item["finish_reason"] = finish_reason == nullptr ? Json(nullptr) : Json(finish_reason);
+  object["choices"] = Json::array({std::move(item)});
+  if (format_.include_usage) object["usage"] = nullptr;
+  std::string event;
+  append_event(event, dump(object));
+  out.write(event);
+}
+
+void CompletionWriter::on_text(std::size_t choice, std::string_view text, Output& out) {
+  write_chunk(choice, text_choice(text, !started_[choice]), nullptr, out);
+  started_[choice] = true;
+}
+
+void CompletionWriter::on_end(std::size_t choice, const ExecutionResult& result, Output& out) {
+  const TokenUsage& usage = result.metadata.usage;
+  // The prompt is the same for every choice and counts once.
+  usage_.prompt_tokens = std::max(usage_.prompt_tokens, usage.prompt_tokens);
+  usage_.cached_tokens = std::max(usage_.cached_tokens, usage.cached_tokens);
+  usage_.completion_tokens += usage.completion_tokens;
+  if (format_.stream) {
+    write_chunk(choice, text_choice("", !started_[choice]), finish_reason(result.metadata), out);
+    return;
+  }
+  Json item = {{"index", choice}};
+  item.update(whole_choice(result));
+  item["logprobs"] = nullptr;
+  item["finish_reason"] = finish_reason(result.metadata);
+  choices_[choice] = std::move(item);
+}
+
+Json CompletionWriter::usage() const {
+  const std::uint64_t total =
+      std::uint64_t{usage_.prompt_tokens} + std::uint64_t{usage_.completion_tokens};
+  return {{"prompt_tokens", usage_.prompt_tokens},
+          {"completion_tokens", usage_.completion_tokens},
+          {"total_tokens", total},
+          {"prompt_tokens_details", {{"cached_tokens", usage_.cached_tokens}}}};
+}
+
+void CompletionWriter::finish(Output& out) {
+  if (!format_.stream) {
+    Json object = head(format_.object);
+    object["choices"] = choices_;
+    object["usage"] = usage();
+    out.respond({.body = dump(object)});
+    return;
+  }
+  std::string events;
+  if (format_.include_usage) {
+    Json object = head(format_.chunk_object);
+    object["choices"] = Json::array();
+    object["usage"] = usage();
+    append_event(events, dump(object));
+  }
+  append_event(events, "[DONE]");
+  out.write(events);
+}
+
+void CompletionWriter::on_error(const ApiError& error, Output& out) {
+  std::string event;
+  append_event(event, dump(error_object(error)));
+  append_event(event, "[DONE]");
+  out.write(event);
+}
+
+}  // namespace symbiont::api::openai

@@ -1,0 +1,62 @@
+#ifndef SYMBIONT_API_OPENAI_ANSWER_WRITER_H_
+#define SYMBIONT_API_OPENAI_ANSWER_WRITER_H_
+
+// What chat and text completions have in common when they answer.
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "api/answer.h"
+#include "api/json.h"
+
+namespace symbiont::api::openai {
+
+struct AnswerFormat {
+  std::string id_prefix;     ///< "chatcmpl-"
+  std::string object;        ///< "chat.completion"
+  std::string chunk_object;  ///< "chat.completion.chunk"
+  std::string model;
+  std::size_t choices = 1;
+  bool stream = false;
+  bool include_usage = false;
+};
+
+/// Collects choices into one object, or streams them as events. What a choice looks like is the
+/// subclass's.
+class CompletionWriter : public AnswerWriter {
+ public:
+  explicit CompletionWriter(AnswerFormat format);
+
+  void on_start(const std::vector<std::string>& execution_ids) override;
+  void on_text(std::size_t choice, std::string_view text, Output& out) override;
+  void on_end(std::size_t choice, const ExecutionResult& result, Output& out) override;
+  void finish(Output& out) override;
+  void on_error(const ApiError& error, Output& out) override;
+
+ protected:
+  /// A choice of a whole answer, without index.
+  [[nodiscard]] virtual Json whole_choice(const ExecutionResult& result) const = 0;
+  /// A choice of a chunk, without index and finish_reason. `is_first`: of this choice.
+  [[nodiscard]] virtual Json text_choice(std::string_view text, bool is_first) const = 0;
+
+ private:
+  [[nodiscard]] Json head(const std::string& object) const;
+  void write_chunk(std::size_t choice, Json delta, const char* finish_reason, Output& out);
+  [[nodiscard]] Json usage() const;
+
+  AnswerFormat format_;
+  std::string id_;
+  std::int64_t created_ = 0;
+  std::vector<bool> started_;
+  std::vector<Json> choices_;  // whole ones, by index
+  TokenUsage usage_;
+};
+
+/// "stop" or "length".
+[[nodiscard]] const char* finish_reason(const ExecutionMetadata& metadata);
+
+}  // namespace symbiont::api::openai
+
+#endif  // SYMBIONT_API_OPENAI_ANSWER_WRITER_H_

@@ -1,0 +1,22 @@
+#ifndef SYMBIONT_API_OPENAI_MESSAGES_H_
+#define SYMBIONT_API_OPENAI_MESSAGES_H_
+
+#include <cstddef>
+#include <vector>
+
+#include "symbiont/execution.h"
+
+#include "api/fields.h"
+
+namespace symbiont::api::openai {
+
+inline constexpr std::size_t kMaxMessages = 1'024;
+inline constexpr std::size_t kMaxMessageBytes = std::size_t{1} << 20U;
+
+/// Reads `messages`; errors stay in `fields`. What the engine cannot do (images, tool calls) is
+/// refused by name.
+[[nodiscard]] std::vector<ChatMessage> read_messages(Fields& fields);
+
+}  // namespace symbiont::api::openai
+
+#endif  // SYMBIONT_API_OPENAI_MESSAGES_H_

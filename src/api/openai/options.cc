@@ -1,0 +1,118 @@
+#include "api/openai/options.h"
+
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "api/answer.h"
+
+namespace symbiont::api::openai {
+namespace {
+
+void read_stop(Fields& fields, std::vector<std::string>& into) {
+  const Json* value = fields.find("stop");
+  if (value == nullptr) return;
+  if (value->is_string()) {
+    into.push_back(value->get<std::string>());
+  } else if (value->is_array()) {
+    for (const Json& item : *value) {
+      if (!item.is_string()) return fields.fail("stop", "expected strings", "invalid_type");
+      into.push_back(item.get<std::string>());
+    }
+  } else {
+    return fields.fail("stop", "expected a string or an array of strings", "invalid_type");
+  }
+  if (into.size() > kMaxStops) {
+    return fields.fail("stop", fmt::format("at most {} strings are accepted", kMaxStops));
+  }
+  for (const std::string& text : into) {
+    if (text.empty() || text.size() > kMaxStopBytes) {
+      return fields.fail("stop", fmt::format("a string has {} bytes; 1 .. {} are accepted",
+                                             text.size(), kMaxStopBytes));
+    }
+  }
+}
+
+void read_max_tokens(Fields& fields, std::optional<std::uint32_t>& into) {
+  constexpr Range<std::uint32_t> kRange{1, kMaxTokensLimit};
+  std::optional<std::uint32_t> older;
+  fields.get("max_tokens", older, kRange);
+  fields.get("max_completion_tokens", into, kRange);
+  if (into.has_value() && older.has_value() && into != older) {
+    fields.fail("max_tokens", "differs from max_completion_tokens");
+  }
+  if (!into.has_value()) into = older;
+}
+
+void read_stream(Fields& fields, CommonFields& into) {
+  fields.get("stream", into.stream);
+  const Json* options = fields.find("stream_options");
+  if (options == nullptr) return;
+  if (!into.stream) return fields.fail("stream_options", "only allowed with stream");
+  Fields inner(*options, fields.path_of("stream_options"));
+  inner.get("include_usage", into.include_usage);
+  bool obfuscation = false;  // padding against observers of packet sizes
+  if (inner.get("include_obfuscation", obfuscation) && obfuscation) {
+    inner.unsupported("include_obfuscation");
+  }
+  if (auto done = inner.finish(); !done.has_value()) fields.fail(std::move(done).error());
+}
+
+/// Tags of the caller's own: checked, and by their definition without effect on the answer.
+void read_tags(Fields& fields) {
+  std::string user;
+  fields.get("user", user, kMaxUserBytes);
+  const Json* metadata = fields.find("metadata");
+  if (metadata == nullptr) return;
+  if (!metadata->is_object() || metadata->size() > kMaxMetadataPairs) {
+    return fields.fail("metadata",
+                       fmt::format("expected an object of at most {} strings", kMaxMetadataPairs));
+  }
+  for (const auto& [name, value] : metadata->items()) {
+    if (!value.is_string() || name.size() > kMaxUserBytes ||
+        value.get_ref<const std::string&>().size() > kMaxUserBytes) {
+      return fields.fail("metadata", fmt::format("names and values are strings of at most {} bytes",
+                                                 kMaxUserBytes));
+    }
+  }
+}
+
+/// Sampling that the engine does not have yet: only what asks for nothing is accepted.
+void refuse_missing_sampling(Fields& fields) {
+  fields.unsupported_unless("frequency_penalty", 0);
+  fields.unsupported_unless("presence_penalty", 0);
+  fields.unsupported_unless("logit_bias", Json::object());
+}
+
+}  // namespace
+
+CommonFields read_common_fields(Fields& fields) {
+  CommonFields into;
+  if (fields.require("model") != nullptr) fields.get("model", into.model, kMaxModelIdBytes);
+  fields.get("temperature", into.temperature, Range<float>{0, 2});
+  fields.get("top_p", into.top_p, Range<float>{0, 1});
+  fields.get("top_k", into.top_k, Range<std::uint32_t>{0, 1'000'000});
+  fields.get("min_p", into.min_p, Range<float>{0, 1});
+  fields.get("repeat_penalty", into.repeat_penalty, Range<float>{0.01F, 2});
+  fields.get("seed", into.seed, Range<std::uint64_t>{0, INT64_MAX});
+  read_stop(fields, into.stop);
+  read_max_tokens(fields, into.max_tokens);
+  fields.get("n", into.n, Range<std::uint32_t>{1, kMaxChoices});
+  read_stream(fields, into);
+  read_tags(fields);
+  refuse_missing_sampling(fields);
+  return into;
+}
+
+void to_options(const CommonFields& from, ExecutionOptions& options) {
+  options.max_tokens = from.max_tokens.value_or(kDefaultMaxTokens);
+  options.temperature = from.temperature.value_or(options.temperature);
+  options.top_p = from.top_p.value_or(options.top_p);
+  options.top_k = from.top_k.value_or(options.top_k);
+  options.min_p = from.min_p.value_or(options.min_p);
+  options.repeat_penalty = from.repeat_penalty.value_or(options.repeat_penalty);
+  options.seed = from.seed;
+  options.stop = from.stop;
+}
+
+}  // namespace symbiont::api::openai

@@ -1,0 +1,50 @@
+#ifndef SYMBIONT_API_OPENAI_OPTIONS_H_
+#define SYMBIONT_API_OPENAI_OPTIONS_H_
+
+// The fields that chat and text completions share, and the one place where they become
+// ExecutionOptions.
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "symbiont/execution.h"
+
+#include "api/fields.h"
+
+namespace symbiont::api::openai {
+
+inline constexpr std::size_t kMaxModelIdBytes = 256;
+inline constexpr std::uint32_t kMaxTokensLimit = 1'048'576;
+inline constexpr std::uint32_t kDefaultMaxTokens = 2'048;  ///< where a request does not say
+inline constexpr std::size_t kMaxStops = 16;               ///< OpenAI itself takes 4
+inline constexpr std::size_t kMaxStopBytes = 256;
+inline constexpr std::size_t kMaxUserBytes = 512;
+inline constexpr std::size_t kMaxMetadataPairs = 16;
+
+/// As read. Absent values keep the engine's defaults.
+struct CommonFields {
+  std::string model;
+  std::optional<float> temperature;
+  std::optional<float> top_p;
+  std::optional<std::uint32_t> top_k;
+  std::optional<float> min_p;
+  std::optional<float> repeat_penalty;
+  std::optional<std::uint64_t> seed;
+  std::vector<std::string> stop;
+  std::optional<std::uint32_t> max_tokens;
+  std::uint32_t n = 1;
+  bool stream = false;
+  bool include_usage = false;
+};
+
+/// Reads them; errors stay in `fields`. What the engine cannot do is refused by name.
+[[nodiscard]] CommonFields read_common_fields(Fields& fields);
+
+/// Sets what `from` says; everything else in `options` stays as it is.
+void to_options(const CommonFields& from, ExecutionOptions& options);
+
+}  // namespace symbiont::api::openai
+
+#endif  // SYMBIONT_API_OPENAI_OPTIONS_H_

@@ -1,0 +1,264 @@
+// What OpenAI's requests become, and what is refused by name.
+
+#include <string>
+
+#include <gtest/gtest.h>
+
+#include "api/openai/chat.h"
+#include "api/openai/completions.h"
+#include "api/openai/errors.h"
+
+namespace symbiont::api::openai {
+namespace {
+
+using Handler = Handled (*)(Gateway&, const Request&);
+
+Handled call(Handler handler, const std::string& body) {
+  Gateway gateway;
+  Request request;
+  request.identity.agent = "ann";
+  request.body = body;
+  return handler(gateway, request);
+}
+
+std::string chat_body(const std::string& more) {
+  return R"({"model": "m", "messages": [{"role": "user", "content": "Hi"}])" +
+         (more.empty() ? "" : ", " + more) + "}";
+}
+
+Plan plan_of(Handler handler, const std::string& body) {
+  Handled handled = call(handler, body);
+  EXPECT_TRUE(handled.has_value()) << body << ": " << handled.error().message;
+  if (!handled.has_value()) return {};
+  return std::get<Plan>(std::move(*handled));
+}
+
+TEST(ChatRequestTest, BecomesAnExecution) {
+  const Plan plan = plan_of(create_chat_completion, R"({
+    "model": "m", "temperature": 0.5, "top_p": 0.9, "top_k": 5, "min_p": 0.1, "seed": 3,
+    "repeat_penalty": 1.1, "stop": ["a", "b"], "max_completion_tokens": 7, "n": 2, "stream": true,
+    "stream_options": {"include_usage": true}, "user": "u", "metadata": {"a": "b"}, "store": false,
+    "frequency_penalty": 0, "presence_penalty": 0.0, "logit_bias": {}, "logprobs": false,
+    "tools": [], "tool_choice": "none", "parallel_tool_calls": true,
+    "response_format": {"type": "text"},
+    "messages": [{"role": "developer", "content": "Be brief."},
+                 {"role": "user", "content": [{"type": "text", "text": "a"},
+                                              {"type": "text", "text": "b"}]},
+                 {"role": "assistant", "content": "c", "refusal": null, "tool_calls": []}]})");
+  ASSERT_EQ(plan.executions.size(), 2U);
+  EXPECT_TRUE(plan.streams);
+  const EngineRequest& execution = plan.executions[1];
+  EXPECT_EQ(execution.agent, "ann");
+  EXPECT_EQ(execution.model_id, "m");
+  EXPECT_EQ(execution.messages, (std::vector<ChatMessage>{
+                                    {"system", "Be brief."}, {"user", "ab"}, {"assistant", "c"}}));
+  EXPECT_EQ(execution.options.temperature, 0.5F);
+  EXPECT_EQ(execution.options.top_p, 0.9F);
+  EXPECT_EQ(execution.options.top_k, 5U);
+  EXPECT_EQ(execution.options.min_p, 0.1F);
+  EXPECT_EQ(execution.options.repeat_penalty, 1.1F);
+  EXPECT_EQ(execution.options.seed, 3U);
+  EXPECT_EQ(execution.options.stop, (std::vector<std::string>{"a", "b"}));
+  EXPECT_EQ(execution.options.max_tokens, 7U);
+  EXPECT_EQ(execution.options.timeout, std::chrono::minutes(5));
+}
+
+TEST(ChatRequestTest, EveryMistakeIsNamed) {
+  struct Case {
+    const char* more;
+    const char* param;
+  };
+  for (const Case& bad : {
+           Case{R"("temperature": 2.1)", "temperature"},
+           Case{R"("temperature": "1")", "temperature"},
+           Case{R"("top_p": -0.1)", "top_p"},
+           Case{R"("n": 0)", "n"},
+           Case{R"("n": 9)", "n"},
+           Case{R"("max_tokens": 0)", "max_tokens"},
+           Case{R"("max_tokens": 1, "max_completion_tokens": 2)", "max_tokens"},
+           Case{R"("seed": -1)", "seed"},
+           Case{R"("stop": "")", "stop"},
+           Case{R"("stop": [1])", "stop"},
+           Case{R"("stream": "yes")", "stream"},
+           Case{R"("stream_options": {})", "stream_options"},
+           Case{R"("stream": true, "stream_options": {"x": 1})", "stream_options.x"},
+           Case{R"("frequency_penalty": 0.5)", "frequency_penalty"},
+           Case{R"("logit_bias": {"5": 1})", "logit_bias"},
+           Case{R"("logprobs": true)", "logprobs"},
+           Case{R"("response_format": {"type": "json_object"})", "response_format"},
+           Case{R"("tools": [{"type": "function"}])", "tools"},
+           Case{R"("tool_choice": "auto")", "tool_choice"},
+           Case{R"("store": true)", "store"},
+           Case{R"("metadata": {"a": 1})", "metadata"},
+           Case{R"("temprature": 1)", "temprature"},
+           Case{R"("n_discard": -1)", "n_discard"},
+       }) {
+    const Handled handled = call(create_chat_completion, chat_body(bad.more));
+    ASSERT_FALSE(handled.has_value()) << bad.more;
+    EXPECT_EQ(handled.error().kind, ErrorKind::InvalidRequest) << bad.more;
+    EXPECT_EQ(handled.error().param, bad.param) << bad.more;
+  }
+}
+
+TEST(ChatRequestTest, EveryMistakeInMessagesIsNamed) {
+  struct Case {
+    const char* messages;
+    const char* param;
+  };
+  for (const Case& bad : {
+           Case{"[]", "messages"},
+           Case{"\"hi\"", "messages"},
+           Case{"[1]", "messages[0]"},
+           Case{R"([{"content": "x"}])", "messages[0].role"},
+           Case{R"([{"role": "user"}])", "messages[0].content"},
+           Case{R"([{"role": "boss", "content": "x"}])", "messages[0].role"},
+           Case{R"([{"role": "tool", "content": "x", "tool_call_id": "1"}])", "messages[0].role"},
+           Case{R"([{"role": "user", "content": 1}])", "messages[0].content"},
+           Case{R"([{"role": "user", "content": "x", "cntent": "y"}])", "messages[0].cntent"},
+           Case{R"([{"role": "user", "content": [{"type": "image_url", "image_url": {}}]}])",
+                "messages[0].content[0].type"},
+           Case{R"([{"role": "user", "content": [{"type": "text"}]}])",
+                "messages[0].content[0].text"},
+       }) {
+    const Handled handled = call(
+        create_chat_completion, R"({"model": "m", "messages": )" + std::string(bad.messages) + "}");
+    ASSERT_FALSE(handled.has_value()) << bad.messages;
+    EXPECT_EQ(handled.error().param, bad.param) << bad.messages;
+  }
+}
+
+TEST(ChatAnswerTest, AWholeAnswer) {
+  Plan plan = plan_of(create_chat_completion, chat_body(R"("n": 2)"));
+  Output out;
+  plan.writer->on_start({"exec-1", "exec-2"});
+  ExecutionResult result{.response = "one", .metadata = {}};
+  result.metadata.finish_reason = "length";
+  result.metadata.usage = {.prompt_tokens = 10, .completion_tokens = 3, .cached_tokens = 8};
+  plan.writer->on_end(1, result, out);
+  result.response = "two";
+  result.metadata.finish_reason = "stop";
+  plan.writer->on_end(0, result, out);
+  plan.writer->finish(out);
+  ASSERT_FALSE(out.is_stream());
+  const Json json = Json::parse(out.response().body);
+  EXPECT_EQ(json["id"], "chatcmpl-1");
+  EXPECT_EQ(json["object"], "chat.completion");
+  EXPECT_EQ(json["model"], "m");
+  ASSERT_EQ(json["choices"].size(), 2U);
+  EXPECT_EQ(json["choices"][0]["index"], 0);
+  EXPECT_EQ(json["choices"][0]["message"]["role"], "assistant");
+  EXPECT_EQ(json["choices"][0]["message"]["content"], "two");
+  EXPECT_EQ(json["choices"][0]["finish_reason"], "stop");
+  EXPECT_EQ(json["choices"][1]["finish_reason"], "length");
+  EXPECT_EQ(json["usage"]["prompt_tokens"], 10);
+  EXPECT_EQ(json["usage"]["completion_tokens"], 6);
+  EXPECT_EQ(json["usage"]["total_tokens"], 16);
+  EXPECT_EQ(json["usage"]["prompt_tokens_details"]["cached_tokens"], 8);
+}
+
+TEST(ChatAnswerTest, AStream) {
+  Plan plan = plan_of(create_chat_completion,
+                      chat_body(R"("stream": true, "stream_options": {"include_usage": true})"));
+  Output out;
+  plan.writer->on_start({"exec-1"});
+  plan.writer->on_text(0, "Hel", out);
+  plan.writer->on_text(0, "lo", out);
+  ExecutionResult result{.response = "Hello", .metadata = {}};
+  result.metadata.finish_reason = "stop";
+  result.metadata.usage = {.prompt_tokens = 4, .completion_tokens = 2, .cached_tokens = 0};
+  plan.writer->on_end(0, result, out);
+  plan.writer->finish(out);
+  ASSERT_TRUE(out.is_stream());
+  std::vector<std::string> events;
+  std::string text = out.bytes();
+  for (std::size_t end = text.find("\n\n"); end != std::string::npos; end = text.find("\n\n")) {
+    ASSERT_TRUE(text.starts_with("data: "));
+    events.push_back(text.substr(6, end - 6));
+    text.erase(0, end + 2);
+  }
+  ASSERT_EQ(events.size(), 5U);
+  const Json first = Json::parse(events[0]);
+  EXPECT_EQ(first["object"], "chat.completion.chunk");
+  EXPECT_EQ(first["choices"][0]["delta"], (Json{{"role", "assistant"}, {"content", "Hel"}}));
+  EXPECT_EQ(first["choices"][0]["finish_reason"], nullptr);
+  EXPECT_EQ(first["usage"], nullptr);
+  EXPECT_EQ(Json::parse(events[1])["choices"][0]["delta"], (Json{{"content", "lo"}}));
+  EXPECT_EQ(Json::parse(events[2])["choices"][0]["finish_reason"], "stop");
+  EXPECT_EQ(Json::parse(events[2])["choices"][0]["delta"], Json::object());
+  EXPECT_TRUE(Json::parse(events[3])["choices"].empty());
+  EXPECT_EQ(Json::parse(events[3])["usage"]["total_tokens"], 6);
+  EXPECT_EQ(events[4], "[DONE]");
+}
+
+TEST(CompletionRequestTest, PromptsAreRaw) {
+  const Plan plan =
+      plan_of(create_completion, R"({"model": "m", "prompt": ["a", "b"], "n": 2, "stop": "x"})");
+  ASSERT_EQ(plan.executions.size(), 4U);
+  EXPECT_EQ(plan.executions[1].prompt, "a");
+  EXPECT_EQ(plan.executions[2].prompt, "b");
+  EXPECT_TRUE(plan.executions[0].options.raw);
+  EXPECT_TRUE(plan.executions[0].messages.empty());
+}
+
+TEST(CompletionRequestTest, EveryMistakeIsNamed) {
+  struct Case {
+    const char* body;
+    const char* param;
+  };
+  for (const Case& bad : {
+           Case{R"({"model": "m"})", "prompt"},
+           Case{R"({"prompt": "x"})", "model"},
+           Case{R"({"model": "m", "prompt": [1, 2]})", "prompt"},
+           Case{R"({"model": "m", "prompt": ""})", "prompt"},
+           Case{R"({"model": "m", "prompt": ["a", "b", "c"], "n": 3})", "prompt"},
+           Case{R"({"model": "m", "prompt": "x", "echo": true})", "echo"},
+           Case{R"({"model": "m", "prompt": "x", "best_of": 2})", "best_of"},
+           Case{R"({"model": "m", "prompt": "x", "logprobs": 0})", "logprobs"},
+           Case{R"({"model": "m", "prompt": "x", "messages": []})", "messages"},
+       }) {
+    const Handled handled = call(create_completion, bad.body);
+    ASSERT_FALSE(handled.has_value()) << bad.body;
+    EXPECT_EQ(handled.error().param, bad.param) << bad.body;
+  }
+}
+
+TEST(ErrorTest, HasOpenAisShape) {
+  const Response response = render_error({.kind = ErrorKind::RateLimited,
+                                          .message = "Slow down.",
+                                          .code = "rate_limit_exceeded",
+                                          .retry_after_seconds = 3});
+  EXPECT_EQ(response.status, 429);
+  EXPECT_EQ(response.headers.front().value, "3");
+  EXPECT_EQ(Json::parse(response.body), (Json{{"error",
+                                               {{"message", "Slow down."},
+                                                {"type", "rate_limit_error"},
+                                                {"param", nullptr},
+                                                {"code", "rate_limit_exceeded"}}}}));
+}
+
+TEST(ErrorTest, AForeignModelLooksLikeNone) {
+  const auto body = [](ModelCatalogError::Details details) {
+    const EngineError error(ModelCatalogError(std::move(details)));
+    return render_error(to_api_error(error, "m")).body;
+  };
+  const std::string absent = body(ModelCatalogError::ModelNotFound{"m", "n"});
+  EXPECT_EQ(absent, body(ModelCatalogError::AccessDenied{"ann", "m", "it is bob's"}));
+  EXPECT_EQ(absent, body(ModelCatalogError::NoModelsForAgent{"ann"}));
+  EXPECT_EQ(absent.find("bob"), std::string::npos);
+}
+
+TEST(ErrorTest, NothingInsideIsShown) {
+  for (SlmRunnerError::Detail detail : std::initializer_list<SlmRunnerError::Detail>{
+           runner_error::ModelFileNotFound{"/secret/path"},
+           runner_error::ModelInvalid{"/secret/path", "secret reason"},
+           runner_error::InitializationFailed{"secret"}, runner_error::ExecutionFailed{"secret"},
+           runner_error::IoError{"open /secret", 5}, runner_error::SandboxViolation{"secret"},
+           runner_error::ControlUnavailable{{"secret"}, "secret"}}) {
+    const ApiError error = to_api_error(EngineError(SlmRunnerError(std::move(detail))), "m");
+    EXPECT_EQ(error.message.find("secret"), std::string::npos) << error.message;
+    EXPECT_GE(status_of(error.kind), 500);
+  }
+}
+
+}  // namespace
+}  // namespace symbiont::api::openai
