@@ -201,6 +201,7 @@ awaitable<bool> Connection::write(std::string_view bytes) {
 
 awaitable<bool> Connection::send(const Request& request, Response response) {
   service_.decorate(request, response);
+  status_ = response.status;
   std::string text = response_head(response, response.body.size(), close_after_);
   text += response.body;
   co_return co_await write(text);
@@ -214,7 +215,7 @@ awaitable<bool> Connection::send_error(const ApiError& error) {
   co_return co_await send(unknown, std::move(response));
 }
 
-awaitable<bool> Connection::answer(const Route& route, Request request) {
+awaitable<bool> Connection::answer(const Route& route, Request& request) {
   Handled handled = route.handler(service_.gateway(), request);
   request.body = std::string();
   if (!handled.has_value()) {
@@ -250,6 +251,7 @@ awaitable<bool> Connection::carry_out(const Route& route, const Request& request
       if (!has_started) {
         Response head = progress.stream_response();
         service_.decorate(request, head);
+        status_ = head.status;
         bytes = can_chunk ? stream_head(head, close_after_) : plain_stream_head(head);
         has_started = true;
       }
@@ -268,11 +270,26 @@ awaitable<bool> Connection::carry_out(const Route& route, const Request& request
   }
 }
 
+void Connection::log_request(const Request& request, const Route* route, Clock::time_point start) {
+  // Probes come every few seconds and say nothing.
+  if (route != nullptr && route->scope == Scope::Public && status_ == 200) return;
+  const std::chrono::duration<double, std::milli> time = Clock::now() - start;
+  service_.log().info("request", {{"request_id", request.id},
+                                  {"peer", peer_.address},
+                                  {"agent", request.identity.agent},
+                                  {"key", request.identity.key_id},
+                                  {"method", to_string(request.method)},
+                                  {"path", request.path},
+                                  {"status", status_},
+                                  {"ms", time.count()}});
+}
+
 awaitable<bool> Connection::serve_one() {
   auto reader = std::make_unique<RequestReader>(service_.limits().max_body_bytes);
   if (!co_await read_head(*reader)) co_return false;
   const Counted busy(service_.busy_connections);
   is_http_1_0_ = reader->is_http_1_0();
+  status_ = 0;
   close_after_ = !reader->keeps_alive() || is_closing_ || service_.gateway().is_draining;
   auto head = reader->take_head();
   if (!head.has_value()) {
@@ -282,11 +299,13 @@ awaitable<bool> Connection::serve_one() {
   }
   Request request = *std::move(head);
   request.peer = peer_;
+  const auto start = Clock::now();
   auto route = service_.admit(request);
   if (!route.has_value()) {
     close_after_ = close_after_ || !reader->is_done();
     Response refusal = std::move(route).error();
     const bool sent = co_await send(request, std::move(refusal));
+    log_request(request, nullptr, start);
     if (sent && !reader->is_done()) co_await linger();
     co_return sent && !close_after_;
   }
@@ -295,7 +314,8 @@ awaitable<bool> Connection::serve_one() {
   reader.reset();
   if (input_.empty()) input_ = std::string();  // its memory, too
   phase_ = Phase::Answer;
-  const bool sent = co_await answer(**route, std::move(request));
+  const bool sent = co_await answer(**route, request);
+  log_request(request, *route, start);
   co_return sent && !close_after_ && !is_closing_;
 }
 

@@ -54,7 +54,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   [[nodiscard]] boost::asio::awaitable<Input> more_input(std::size_t bytes);
   void start_reading(std::size_t bytes);
 
-  [[nodiscard]] boost::asio::awaitable<bool> answer(const Route& route, Request request);
+  [[nodiscard]] boost::asio::awaitable<bool> answer(const Route& route, Request& request);
   [[nodiscard]] boost::asio::awaitable<bool> carry_out(const Route& route,
                                                        const Request& request,
                                                        Plan plan);
@@ -62,6 +62,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
   [[nodiscard]] boost::asio::awaitable<bool> send_error(const ApiError& error);
   [[nodiscard]] boost::asio::awaitable<bool> write(std::string_view bytes);
   [[nodiscard]] boost::asio::awaitable<void> linger();
+
+  void log_request(const Request& request, const Route* route, Clock::time_point start);
 
   void set_deadline(Clock::duration from_now) { deadline_ = Clock::now() + from_now; }
 
@@ -77,11 +79,10 @@ class Connection : public std::enable_shared_from_this<Connection> {
   bool is_closing_ = false;   // no request after this one
   bool close_after_ = false;  // this answer is the last one
   bool is_http_1_0_ = false;
+  int status_ = 0;  // of the answer under way
   Phase phase_ = Phase::Idle;
   bool is_first_ = true;
   Clock::time_point deadline_ = Clock::time_point::max();
-
-  friend class PlanInProgress;
 };
 
 }  // namespace symbiont::api

@@ -238,8 +238,8 @@ Peer peer_of(int fd, bool is_unix) {
   sockaddr_storage address{};
   socklen_t size = sizeof address;
   std::uint16_t port = 0;
-  peer.address = "?";
-  if (::getpeername(fd, generic(&address), &size) == 0) peer.address = address_text(address, port);
+  const bool is_known = ::getpeername(fd, generic(&address), &size) == 0;
+  peer.address = is_known ? address_text(address, port) : std::string("?");
   return peer;
 }
 

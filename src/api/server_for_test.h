@@ -10,6 +10,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <chrono>
 #include <condition_variable>
 #include <cstring>
@@ -64,6 +65,7 @@ class MadeUpRunner final : public SlmRunner {
     if (prompt == "flood") {
       while (!stop.stop_requested() && say(std::string(4096, 'x'))) {
       }
+      ++floods_ended;
       return cancelled();
     }
     if (prompt.starts_with("count ")) {
@@ -75,6 +77,8 @@ class MadeUpRunner final : public SlmRunner {
     if (!say(prompt)) return cancelled();
     return result;
   }
+  static inline std::atomic<int> floods_ended = 0;
+
   [[nodiscard]] const SandboxProfile& get_sandbox_profile() const override { return profile_; }
   [[nodiscard]] const ModelResourceRequirements& get_resource_requirements() const override {
     return requirements_;

@@ -1,11 +1,13 @@
 """The gateway with the real model, over real connections: answers, errors, keys, signals."""
 
+import http.client
 import json
 import os
 import pathlib
 import re
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -315,6 +317,22 @@ class Processes(Folder):
         self.assertEqual(path.stat().st_mode & 0o777, 0o660)
         daemon.stop()
         self.assertFalse(path.exists())
+
+    def test_tls(self):
+        certificate, private = str(self.folder / "cert.pem"), str(self.folder / "key.pem")
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
+                        "-keyout", private, "-out", certificate, "-days", "2", "-subj", "/CN=localhost", "-addext",
+                        "subjectAltName=IP:127.0.0.1"], check=True, capture_output=True)
+        daemon = Daemon("--config", self.write_config(
+            f'[server.tls]\ncertificate_file = "{certificate}"\nprivate_key_file = "{private}"'))
+        self.addCleanup(daemon.stop)
+        port = int(re.search(r"https://127\.0\.0\.1:(\d+)", daemon.text)[1])
+        connection = http.client.HTTPSConnection("127.0.0.1", port, timeout=60,
+                                                 context=ssl.create_default_context(cafile=certificate))
+        for _ in range(2):
+            body = {"model": "small", "messages": [{"role": "user", "content": "Hi"}], "max_tokens": 3, "stream": True}
+            connection.request("POST", "/v1/chat/completions", json.dumps(body))
+            self.assertIn(b"[DONE]", connection.getresponse().read())
 
     def test_refuses_to_be_open_to_the_network(self):
         result = subprocess.run([BINARY, "serve", "--model", MODEL, "--listen", "0.0.0.0:0"], capture_output=True,
