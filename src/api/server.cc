@@ -238,6 +238,11 @@ Result<std::unique_ptr<Server>> Server::create(ServerOptions options,
   auto impl = std::make_unique<Impl>(std::move(options), std::move(service), log);
   impl->tls = std::move(tls);
   impl->listeners = std::move(listeners);
+  if (impl->options.handle_signals) {
+    // From now on, not only from run() on: whoever has been told the address may send them.
+    for (const int signal : {SIGTERM, SIGINT, SIGHUP})
+      impl->signals.add(signal);
+  }
   return std::unique_ptr<Server>(new Server(std::move(impl)));
 }
 
@@ -267,8 +272,6 @@ bool Server::run() {
   action.sa_handler = on_pipe;
   (void)::sigaction(SIGPIPE, &action, nullptr);  // NOLINT(cert-err33-c): cannot fail for this one
   if (impl.options.handle_signals) {
-    for (const int signal : {SIGTERM, SIGINT, SIGHUP})
-      impl.signals.add(signal);
     asio::co_spawn(impl.loop, impl.handle_signals(), asio::detached);
   }
   for (Listener& listener : impl.listeners) {

@@ -55,6 +55,10 @@ def key_command(*arguments):
     return result.stdout
 
 
+def messages(prompt):
+    return [{"role": "system", "content": "You are a helpful assistant."}, {"role": "user", "content": prompt}]
+
+
 class Daemon:
     """One process; its standard error is the log, kept as parsed lines."""
 
@@ -67,7 +71,7 @@ class Daemon:
             threading.Thread(target=lambda s=stream, t=take: [t(line) for line in s], daemon=True).start()
         self.text = ""
         end = time.monotonic() + START_SECONDS
-        while "agents" not in self.text:
+        while " -d '" not in self.text:  # the last line of what it says
             try:
                 self.text += lines.get(timeout=max(0.01, end - time.monotonic()))
             except queue.Empty:
@@ -114,7 +118,7 @@ class Daemon:
             connection.close()
 
     def chat(self, prompt, key=None, **more):
-        body = {"model": "small", "messages": [{"role": "user", "content": prompt}], "temperature": 0, **more}
+        body = {"model": "small", "messages": messages(prompt), "temperature": 0, **more}
         return self.call("POST", "/v1/chat/completions", body, key)
 
     def executions(self, key):

@@ -15,7 +15,7 @@ import time
 import unittest
 
 from cli_test import descendants, is_running
-from serve_daemon import BINARY, CACHE, CONFIG, MODEL, Daemon, key_command, until
+from serve_daemon import BINARY, CACHE, CONFIG, MODEL, Daemon, key_command, messages, until
 
 ROOT = pathlib.Path(os.environ["SYMBIONT_SOURCE_DIR"])
 LONG = {"prompt": "Tell me a very long story about the sea.", "max_tokens": 2000}
@@ -162,7 +162,7 @@ class WithoutKeys(Folder):
         if openai is None:
             self.skipTest("no openai package")
         client = openai.OpenAI(base_url=f"http://127.0.0.1:{self.daemon.port}/v1", api_key="none")
-        ask = [{"role": "user", "content": "What is the capital of France?"}]
+        ask = messages("What is the capital of France?")
         whole = client.chat.completions.create(model="small", messages=ask, temperature=0, max_tokens=16)
         self.assertIn("Paris", whole.choices[0].message.content)
         stream = client.chat.completions.create(model="small", messages=ask, temperature=0, max_tokens=16,
@@ -192,7 +192,7 @@ class WithKeys(Folder):
         short = self.make_key("reader", "--expires", "1s")
         self.assertTrue(until(lambda: self.daemon.call("GET", "/v1/models", key=short)[0] == 401, 5))
         listed = json.loads(key_command("list", "--keys", self.keys, "--json"))
-        mine = next(k for k in listed if k["agent"] == "reader" and k["expires"] - k["created"] == 86400)
+        mine = [k for k in listed if k["agent"] == "reader" and k["expires"] - k["created"] == 86400][-1]
         self.assertNotIn(self.reader, pathlib.Path(self.keys).read_text())
         key_command("revoke", "--keys", self.keys, mine["id"])
         self.assertEqual(self.daemon.call("GET", "/v1/models", key=self.reader)[0], 401)

@@ -156,7 +156,8 @@ class Gateway {
   std::expected<void, std::string> reload() {
     const auto failed = [this](const std::string& message) -> std::unexpected<std::string> {
       log_.error("reload_failed", {{"message", message}});
-      return std::unexpected("The configuration was not taken over; the log says why.");
+      return std::unexpected<std::string>(
+          "The configuration was not taken over; the log says why.");
     };
     auto slm = load_served(options_);
     if (!slm.has_value()) return failed(slm.error().message);
