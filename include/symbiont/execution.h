@@ -43,6 +43,7 @@ struct ExecutionOptions {
   std::optional<std::uint64_t> seed;  ///< absent: a fresh random one each time
   std::vector<std::string> stop;      ///< at most 16 strings of at most 256 bytes
   std::string system_prompt;          ///< put in front of a text prompt; empty = none
+  bool only_count = false;            ///< answer nothing: usage.prompt_tokens is all that is wanted
   bool raw = false;                   ///< do not apply the model's chat template
   /// A prompt's beginning is remembered for executions with the same scope only. The Engine sets it
   /// to the agent.

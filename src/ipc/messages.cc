@@ -108,7 +108,7 @@ void encode_execute(Builder& builder, const ExecuteRequest& execute) {
                            execute.max_tokens, execute.temperature, execute.top_p, execute.top_k,
                            execute.min_p, execute.repeat_penalty, execute.seed, stop_vector,
                            execute.deadline_ms, execute.frequency_penalty, execute.presence_penalty,
-                           bias_vector, grammar, schema, execute.top_logprobs));
+                           bias_vector, grammar, schema, execute.only_count, execute.top_logprobs));
 }
 
 void encode_cancel(Builder& builder, std::uint64_t id) {
@@ -206,6 +206,7 @@ Result<ExecuteRequest> read_execute(const fb::Execute& execute) {
                       .logit_bias = {},
                       .grammar = copy_of(execute.grammar()),
                       .json_schema = copy_of(execute.json_schema()),
+                      .only_count = execute.only_count(),
                       .top_logprobs = execute.top_logprobs()};
   if (copy.grammar.size() > kMaxGrammarBytes)
     return fail(ErrorCode::InvalidArgument, "grammar is longer than 256 KiB");

@@ -61,6 +61,7 @@ struct ExecuteRequest {
   std::vector<std::pair<std::uint32_t, float>> logit_bias;  ///< by token
   std::string grammar;                                      ///< GBNF; empty: none
   std::string json_schema;        ///< that the answer follows; empty: none
+  bool only_count = false;        ///< Done with the prompt's number of tokens at once
   std::int8_t top_logprobs = -1;  ///< -1: none; 0: of the chosen token only
 };
 

@@ -158,6 +158,7 @@ Check validate_plain_sampling(const ExecutionOptions& options) {
   if (!options.logit_bias.empty()) return invalid("logit_bias", std::string(kReason));
   if (!options.grammar.empty()) return invalid("grammar", std::string(kReason));
   if (!options.json_schema.empty()) return invalid("json_schema", std::string(kReason));
+  if (options.only_count) return invalid("only_count", std::string(kReason));
   if (options.top_logprobs) return invalid("top_logprobs", std::string(kReason));
   return {};
 }

@@ -56,6 +56,7 @@ ipc::ExecuteRequest to_request(std::span<const ChatMessage> messages,
   request.logit_bias.assign(options.logit_bias.begin(), options.logit_bias.end());
   request.grammar = options.grammar;
   request.json_schema = options.json_schema;
+  request.only_count = options.only_count;
   if (options.top_logprobs) request.top_logprobs = static_cast<std::int8_t>(*options.top_logprobs);
   return request;
 }

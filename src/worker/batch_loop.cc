@@ -120,9 +120,9 @@ Status BatchLoop::send_failed(Failure failure, std::uint64_t id) {
 Status BatchLoop::admit() {
   while (!pending_.empty() && slots_.has_idle()) {
     const auto first = pending_.begin();
-    bool failed = false;
-    if (first->is_new()) SYMBIONT_TRY_STATUS(prepare(*first, failed));
-    if (failed) {
+    bool over = false;
+    if (first->is_new()) SYMBIONT_TRY_STATUS(prepare(*first, over));
+    if (over) {
       pending_.erase(first);
       continue;
     }
@@ -134,16 +134,23 @@ Status BatchLoop::admit() {
   return {};
 }
 
-/// Tokenizes the prompt and makes the sampler. `failed`: the caller has been told why.
-Status BatchLoop::prepare(Execution& execution, bool& failed) {
+/// Tokenizes the prompt and makes the sampler. `over`: that was all, and the caller has been told.
+Status BatchLoop::prepare(Execution& execution, bool& over) {
+  over = true;
   Failure failure;
   try {
     auto prompt = build_prompt(engine_, execution.request());
+    if (prompt.has_value() && execution.request().only_count) {
+      execution.set_prompt(std::move(*prompt), context_tokens_);
+      ipc::encode_done(builder_, execution.done(Finish::Stop));
+      return channel_.send(builder_);
+    }
     if (prompt.has_value()) {
       auto sampler = engine_.make_sampler(execution.request(), *prompt);
       if (sampler.has_value()) {
         execution.set_sampler(std::move(*sampler));
         execution.set_prompt(std::move(*prompt), context_tokens_);
+        over = false;
         return {};
       }
       failure = std::move(sampler).error();
@@ -155,7 +162,6 @@ Status BatchLoop::prepare(Execution& execution, bool& failed) {
   } catch (const std::exception& error) {
     failure = {.message = error.what()};
   }
-  failed = true;
   return send_failed(std::move(failure), execution.id());
 }
 

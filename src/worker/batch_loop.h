@@ -46,7 +46,7 @@ class BatchLoop {
 
   // Places in the context.
   [[nodiscard]] Status admit();
-  [[nodiscard]] Status prepare(Execution& execution, bool& failed);
+  [[nodiscard]] Status prepare(Execution& execution, bool& over);
   [[nodiscard]] bool make_room(std::size_t tokens);
   void place(Execution& execution);
   void displace_youngest();

@@ -427,6 +427,19 @@ TEST_F(WorkerTest, AnAnswerFollowsAJsonSchema) {
   EXPECT_EQ(refused.failure->kind, FailureKind::InvalidRequest);
 }
 
+TEST_F(WorkerTest, CountsAPromptWithoutAnswering) {
+  RunningWorker worker;
+  ASSERT_FALSE(worker.load(model()).failure);
+  auto request = ask_for_paris(1);
+  request.only_count = true;
+  const Answer counted = worker.execute(request);
+  ASSERT_TRUE(counted.done);
+  EXPECT_EQ(counted.text, "");
+  EXPECT_EQ(counted.done->completion_tokens, 0);
+  const Answer answered = worker.execute(ask_for_paris(2));
+  EXPECT_EQ(counted.done->prompt_tokens, answered.done->prompt_tokens);
+}
+
 TEST_F(WorkerTest, AFileThatIsNoModelIsModelInvalid) {
   RunningWorker worker;
   auto source = open_regular_file("/proc/self/exe");
