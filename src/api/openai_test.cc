@@ -82,12 +82,19 @@ TEST(ChatRequestTest, EveryMistakeIsNamed) {
            Case{R"("stream": "yes")", "stream"},
            Case{R"("stream_options": {})", "stream_options"},
            Case{R"("stream": true, "stream_options": {"x": 1})", "stream_options.x"},
-           Case{R"("frequency_penalty": 0.5)", "frequency_penalty"},
-           Case{R"("logit_bias": {"5": 1})", "logit_bias"},
-           Case{R"("logprobs": true)", "logprobs"},
-           Case{R"("response_format": {"type": "json_object"})", "response_format"},
-           Case{R"("tools": [{"type": "function"}])", "tools"},
-           Case{R"("tool_choice": "auto")", "tool_choice"},
+           Case{R"("frequency_penalty": 2.5)", "frequency_penalty"},
+           Case{R"("logit_bias": {"five": 1})", "logit_bias"},
+           Case{R"("logit_bias": {"5": 101})", "logit_bias"},
+           Case{R"("top_logprobs": 2)", "top_logprobs"},
+           Case{R"("logprobs": true, "top_logprobs": 21)", "top_logprobs"},
+           Case{R"("response_format": {"type": "xml"})", "response_format.type"},
+           Case{R"("response_format": {"type": "json_schema"})", "response_format.json_schema"},
+           Case{R"("tools": [{"type": "function"}])", "tools[0].function"},
+           Case{R"("tools": [{"type": "function", "function": {"name": "a b"}}])",
+                "tools[0].function.name"},
+           Case{R"("tools": [{"type": "retrieval", "function": {"name": "a"}}])", "tools[0].type"},
+           Case{R"("tool_choice": "required")", "tool_choice"},
+           Case{R"("tool_choice": {"type": "function", "function": {"name": "x"}})", "tool_choice"},
            Case{R"("store": true)", "store"},
            Case{R"("metadata": {"a": 1})", "metadata"},
            Case{R"("temprature": 1)", "temprature"},
@@ -112,7 +119,12 @@ TEST(ChatRequestTest, EveryMistakeInMessagesIsNamed) {
            Case{R"([{"content": "x"}])", "messages[0].role"},
            Case{R"([{"role": "user"}])", "messages[0].content"},
            Case{R"([{"role": "boss", "content": "x"}])", "messages[0].role"},
-           Case{R"([{"role": "tool", "content": "x", "tool_call_id": "1"}])", "messages[0].role"},
+           Case{R"([{"role": "tool", "content": "x"}])", "messages[0].tool_call_id"},
+           Case{R"([{"role": "user", "content": "x", "tool_call_id": "1"}])",
+                "messages[0].tool_call_id"},
+           Case{R"([{"role": "assistant", "content": null, "tool_calls": [{"id": "1",
+                 "type": "function", "function": {"name": "f", "arguments": "no"}}]}])",
+                "messages[0].tool_calls[0].function.arguments"},
            Case{R"([{"role": "user", "content": 1}])", "messages[0].content"},
            Case{R"([{"role": "user", "content": "x", "cntent": "y"}])", "messages[0].cntent"},
            Case{R"([{"role": "user", "content": [{"type": "image_url", "image_url": {}}]}])",
@@ -131,7 +143,7 @@ TEST(ChatAnswerTest, AWholeAnswer) {
   Plan plan = plan_of(create_chat_completion, chat_body(R"("n": 2)"));
   Output out;
   plan.writer->on_start({"exec-1", "exec-2"});
-  ExecutionResult result{.response = "one", .metadata = {}};
+  ExecutionResult result{.response = "one", .logprobs = {}, .metadata = {}};
   result.metadata.finish_reason = "length";
   result.metadata.usage = {.prompt_tokens = 10, .completion_tokens = 3, .cached_tokens = 8};
   plan.writer->on_end(1, result, out);
@@ -163,7 +175,7 @@ TEST(ChatAnswerTest, AStream) {
   plan.writer->on_start({"exec-1"});
   plan.writer->on_text(0, "Hel", out);
   plan.writer->on_text(0, "lo", out);
-  ExecutionResult result{.response = "Hello", .metadata = {}};
+  ExecutionResult result{.response = "Hello", .logprobs = {}, .metadata = {}};
   result.metadata.finish_reason = "stop";
   result.metadata.usage = {.prompt_tokens = 4, .completion_tokens = 2, .cached_tokens = 0};
   plan.writer->on_end(0, result, out);
@@ -190,6 +202,100 @@ TEST(ChatAnswerTest, AStream) {
   EXPECT_EQ(events[4], "[DONE]");
 }
 
+constexpr const char* kWeather =
+    R"("tools": [{"type": "function", "function": {"name": "weather", "description": "d",
+        "parameters": {"type": "object", "properties": {"city": {"type": "string"}}}}},
+       {"type": "function", "function": {"name": "time"}}])";
+constexpr const char* kCall = R"({"name": "weather", "arguments": {"city": "Rome"}})";
+
+/// What a plan's writer makes of one answer that came in `pieces`.
+std::string written(Plan& plan, const std::vector<std::string>& pieces) {
+  Output out;
+  plan.writer->on_start({"exec-1"});
+  ExecutionResult result;
+  result.metadata.execution_id = "exec-1";
+  result.metadata.finish_reason = "stop";
+  for (const std::string& piece : pieces) {
+    result.response += piece;
+    if (plan.streams) plan.writer->on_text(0, piece, out);
+  }
+  plan.writer->on_end(0, result, out);
+  plan.writer->finish(out);
+  return out.is_stream() ? out.bytes() : out.response().body;
+}
+
+TEST(ToolTest, ADemandedCallIsHeldToASchema) {
+  const Plan any = plan_of(create_chat_completion,
+                           chat_body(std::string(kWeather) + R"(, "tool_choice": "required")"));
+  const Json schema = Json::parse(any.executions[0].options.json_schema);
+  EXPECT_EQ(schema["anyOf"].size(), 2U);
+  EXPECT_EQ(any.executions[0].messages.front().role, "system");
+  const Plan named =
+      plan_of(create_chat_completion,
+              chat_body(std::string(kWeather) +
+                        R"(, "tool_choice": {"type": "function", "function": {"name": "time"}})"));
+  EXPECT_EQ(Json::parse(named.executions[0].options.json_schema)["properties"]["name"]["const"],
+            "time");
+  const Plan none = plan_of(create_chat_completion,
+                            chat_body(std::string(kWeather) + R"(, "tool_choice": "none")"));
+  EXPECT_EQ(none.executions[0].options.json_schema, "");
+  EXPECT_EQ(none.executions[0].messages.size(), 1U);
+}
+
+TEST(ToolTest, ACallIsReportedAsOne) {
+  Plan whole = plan_of(create_chat_completion, chat_body(kWeather));
+  const Json choice = Json::parse(written(whole, {kCall}))["choices"][0];
+  EXPECT_EQ(choice["finish_reason"], "tool_calls");
+  EXPECT_EQ(choice["message"]["content"], nullptr);
+  EXPECT_EQ(choice["message"]["tool_calls"][0]["function"]["name"], "weather");
+  EXPECT_EQ(choice["message"]["tool_calls"][0]["function"]["arguments"], R"({"city":"Rome"})");
+
+  Plan stream =
+      plan_of(create_chat_completion, chat_body(std::string(kWeather) + R"(, "stream": true)"));
+  const std::string events = written(stream, {R"({"name": "weather", )", R"("arguments": {}})"});
+  EXPECT_EQ(events.find(R"("content":"{)"), std::string::npos) << events;
+  EXPECT_NE(events.find(R"("tool_calls":[{"id":"call_exec-1")"), std::string::npos) << events;
+}
+
+TEST(ToolTest, WhatIsNoCallIsText) {
+  for (const char* answer : {"It is sunny.", R"({"name": "rm", "arguments": {}})", "{ not json"}) {
+    Plan whole = plan_of(create_chat_completion, chat_body(kWeather));
+    const Json choice = Json::parse(written(whole, {answer}))["choices"][0];
+    EXPECT_EQ(choice["finish_reason"], "stop");
+    EXPECT_EQ(choice["message"]["content"], answer);
+    Plan stream =
+        plan_of(create_chat_completion, chat_body(std::string(kWeather) + R"(, "stream": true)"));
+    EXPECT_NE(written(stream, {answer}).find(dump(Json(answer))), std::string::npos);
+  }
+}
+
+TEST(ToolTest, EarlierCallsAndTheirResultsAreToldToTheModel) {
+  const Plan plan = plan_of(create_chat_completion, R"({"model": "m", "messages": [
+      {"role": "user", "content": "Weather?"},
+      {"role": "assistant", "content": null, "tool_calls": [{"id": "c1", "type": "function",
+        "function": {"name": "weather", "arguments": "{\"city\":\"Rome\"}"}}]},
+      {"role": "tool", "tool_call_id": "c1", "content": "sunny"}]})");
+  const auto& messages = plan.executions[0].messages;
+  ASSERT_EQ(messages.size(), 3U);
+  EXPECT_EQ(messages[1].content, R"({"name": "weather", "arguments": {"city":"Rome"}})");
+  EXPECT_EQ(messages[2], (ChatMessage{"tool", "sunny"}));
+}
+
+TEST(LogprobTest, TokensComeWithTheirProbabilities) {
+  Plan plan = plan_of(create_chat_completion, chat_body(R"("logprobs": true, "top_logprobs": 1)"));
+  EXPECT_EQ(plan.executions[0].options.top_logprobs, 1U);
+  Output out;
+  plan.writer->on_start({"exec-1"});
+  ExecutionResult result{.response = "Hi", .logprobs = {}, .metadata = {}};
+  result.logprobs = {{{"Hi", -0.5F}, {{"Hi", -0.5F}}}};
+  plan.writer->on_end(0, result, out);
+  plan.writer->finish(out);
+  const Json token = Json::parse(out.response().body)["choices"][0]["logprobs"]["content"][0];
+  EXPECT_EQ(token["token"], "Hi");
+  EXPECT_EQ(token["bytes"], (Json{72, 105}));
+  EXPECT_EQ(token["top_logprobs"].size(), 1U);
+}
+
 TEST(CompletionRequestTest, PromptsAreRaw) {
   const Plan plan =
       plan_of(create_completion, R"({"model": "m", "prompt": ["a", "b"], "n": 2, "stop": "x"})");
@@ -213,7 +319,7 @@ TEST(CompletionRequestTest, EveryMistakeIsNamed) {
            Case{R"({"model": "m", "prompt": ["a", "b", "c"], "n": 3})", "prompt"},
            Case{R"({"model": "m", "prompt": "x", "echo": true})", "echo"},
            Case{R"({"model": "m", "prompt": "x", "best_of": 2})", "best_of"},
-           Case{R"({"model": "m", "prompt": "x", "logprobs": 0})", "logprobs"},
+           Case{R"({"model": "m", "prompt": "x", "logprobs": 21})", "logprobs"},
            Case{R"({"model": "m", "prompt": "x", "messages": []})", "messages"},
        }) {
     const Handled handled = call(create_completion, bad.body);

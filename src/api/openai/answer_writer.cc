@@ -14,8 +14,14 @@ constexpr std::string_view kExecutionPrefix = "exec-";
 
 }  // namespace
 
-const char* finish_reason(const ExecutionMetadata& metadata) {
-  return metadata.finish_reason == "length" ? "length" : "stop";
+const char* CompletionWriter::finish_reason(const ExecutionResult& result) const {
+  return result.metadata.finish_reason == "length" ? "length" : "stop";
+}
+
+bool CompletionWriter::start(std::size_t choice) {
+  const bool before = started_[choice];
+  started_[choice] = true;
+  return before;
 }
 
 CompletionWriter::CompletionWriter(AnswerFormat format)
@@ -43,7 +49,7 @@ void CompletionWriter::write_chunk(std::size_t choice,
   Json object = head(format_.chunk_object);
   Json item = {{"index", choice}};
   item.update(delta);
-  item["logprobs"] = nullptr;
+  if (!item.contains("logprobs")) item["logprobs"] = nullptr;
   item["finish_reason"] = finish_reason == nullptr ? Json(nullptr) : Json(finish_reason);
   object["choices"] = Json::array({std::move(item)});
   if (format_.include_usage) object["usage"] = nullptr;
@@ -53,8 +59,7 @@ void CompletionWriter::write_chunk(std::size_t choice,
 }
 
 void CompletionWriter::on_text(std::size_t choice, std::string_view text, Output& out) {
-  write_chunk(choice, text_choice(text, !started_[choice]), nullptr, out);
-  started_[choice] = true;
+  write_chunk(choice, text_choice(text, !start(choice)), nullptr, out);
 }
 
 void CompletionWriter::on_end(std::size_t choice, const ExecutionResult& result, Output& out) {
@@ -64,13 +69,15 @@ void CompletionWriter::on_end(std::size_t choice, const ExecutionResult& result,
   usage_.cached_tokens = std::max(usage_.cached_tokens, usage.cached_tokens);
   usage_.completion_tokens += usage.completion_tokens;
   if (format_.stream) {
-    write_chunk(choice, text_choice("", !started_[choice]), finish_reason(result.metadata), out);
+    Json last = last_choice(result, !start(choice));
+    last["logprobs"] = logprobs(result);
+    write_chunk(choice, std::move(last), finish_reason(result), out);
     return;
   }
   Json item = {{"index", choice}};
   item.update(whole_choice(result));
-  item["logprobs"] = nullptr;
-  item["finish_reason"] = finish_reason(result.metadata);
+  item["logprobs"] = logprobs(result);
+  item["finish_reason"] = finish_reason(result);
   choices_[choice] = std::move(item);
 }
 

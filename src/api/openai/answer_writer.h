@@ -40,10 +40,19 @@ class CompletionWriter : public AnswerWriter {
   [[nodiscard]] virtual Json whole_choice(const ExecutionResult& result) const = 0;
   /// A choice of a chunk, without index and finish_reason. `is_first`: of this choice.
   [[nodiscard]] virtual Json text_choice(std::string_view text, bool is_first) const = 0;
+  /// The last choice of a stream, without index, for what was held back. `is_first` as above.
+  [[nodiscard]] virtual Json last_choice(const ExecutionResult& /*result*/, bool is_first) const {
+    return text_choice("", is_first);
+  }
+  [[nodiscard]] virtual Json logprobs(const ExecutionResult& result) const = 0;
+  [[nodiscard]] virtual const char* finish_reason(const ExecutionResult& result) const;
+
+  void write_chunk(std::size_t choice, Json delta, const char* finish_reason, Output& out);
+  /// Whether a choice's first chunk is out; from now on it is.
+  [[nodiscard]] bool start(std::size_t choice);
 
  private:
   [[nodiscard]] Json head(const std::string& object) const;
-  void write_chunk(std::size_t choice, Json delta, const char* finish_reason, Output& out);
   [[nodiscard]] Json usage() const;
 
   AnswerFormat format_;
@@ -53,9 +62,6 @@ class CompletionWriter : public AnswerWriter {
   std::vector<Json> choices_;  // whole ones, by index
   TokenUsage usage_;
 };
-
-/// "stop" or "length".
-[[nodiscard]] const char* finish_reason(const ExecutionMetadata& metadata);
 
 }  // namespace symbiont::api::openai
 

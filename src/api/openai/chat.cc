@@ -1,12 +1,17 @@
 #include "api/openai/chat.h"
 
+#include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "api/openai/answer_writer.h"
+#include "api/openai/logprobs.h"
 #include "api/openai/messages.h"
 #include "api/openai/options.h"
+#include "api/openai/tools.h"
 #include "api/sse.h"
 #include "base/result.h"
 
@@ -15,12 +20,30 @@ namespace {
 
 class ChatWriter final : public CompletionWriter {
  public:
-  using CompletionWriter::CompletionWriter;
+  ChatWriter(AnswerFormat format, ToolRequest tools)
+      : CompletionWriter(format), tools_(std::move(tools)), held_(format.choices) {}
+
+  /// Text that may turn out to be a call is held back until the end.
+  void on_text(std::size_t choice, std::string_view text, Output& out) override {
+    std::string& held = held_[choice];
+    held += text;
+    const std::size_t first = held.find_first_not_of(" \t\r\n");
+    const bool may_be_call =
+        tools_.use == ToolUse::Required ||
+        (tools_.use == ToolUse::Auto && (first == std::string::npos || held[first] == '{'));
+    if (may_be_call) return;
+    CompletionWriter::on_text(choice, held, out);
+    held.clear();
+  }
 
  protected:
   [[nodiscard]] Json whole_choice(const ExecutionResult& result) const override {
-    return {
-        {"message", {{"role", "assistant"}, {"content", result.response}, {"refusal", nullptr}}}};
+    Json message = {{"role", "assistant"}, {"content", result.response}, {"refusal", nullptr}};
+    if (const auto call = find_call(tools_, result.response)) {
+      message["content"] = nullptr;
+      message["tool_calls"] = Json::array({describe(*call, result)});
+    }
+    return {{"message", std::move(message)}};
   }
   [[nodiscard]] Json text_choice(std::string_view text, bool is_first) const override {
     Json delta = Json::object();
@@ -28,18 +51,67 @@ class ChatWriter final : public CompletionWriter {
     if (is_first || !text.empty()) delta["content"] = text;
     return {{"delta", std::move(delta)}};
   }
+  [[nodiscard]] Json last_choice(const ExecutionResult& result, bool is_first) const override {
+    if (!is_first) return text_choice("", false);
+    const auto call = find_call(tools_, result.response);
+    if (!call) return text_choice(result.response, true);
+    Json described = describe(*call, result);
+    Json delta = {{"role", "assistant"}, {"content", nullptr}};
+    described["index"] = 0;
+    delta["tool_calls"] = Json::array({std::move(described)});
+    return {{"delta", std::move(delta)}};
+  }
+  [[nodiscard]] Json logprobs(const ExecutionResult& result) const override {
+    return chat_logprobs(result);
+  }
+  [[nodiscard]] const char* finish_reason(const ExecutionResult& result) const override {
+    if (find_call(tools_, result.response)) return "tool_calls";
+    return CompletionWriter::finish_reason(result);
+  }
+
+ private:
+  static Json describe(const ToolCall& call, const ExecutionResult& result) {
+    return {{"id", "call_" + result.metadata.execution_id},
+            {"type", "function"},
+            {"function", {{"name", call.name}, {"arguments", call.arguments}}}};
+  }
+
+  ToolRequest tools_;
+  std::vector<std::string> held_;  // by choice
 };
 
-/// What this API has and the engine has not: only what asks for nothing is accepted.
-void refuse_missing_features(Fields& fields) {
-  fields.unsupported_unless("logprobs", false);
-  fields.unsupported_unless("top_logprobs", 0);
-  fields.unsupported_unless("response_format", Json{{"type", "text"}});
-  fields.unsupported_unless("tools", Json::array());
-  fields.unsupported_unless("tool_choice", "none");
-  fields.unsupported_unless("store", false);
-  bool parallel = false;  // about tool calls, of which there are none
-  fields.get("parallel_tool_calls", parallel);
+void read_response_format(Fields& fields, std::string& json_schema) {
+  const Json* format = fields.find("response_format");
+  if (format == nullptr) return;
+  Fields inner(*format, "response_format");
+  std::string type;
+  if (inner.require("type") != nullptr) inner.get("type", type, 64);
+  if (type == "json_object") {
+    json_schema = R"({"type": "object"})";
+  } else if (type == "json_schema") {
+    if (const Json* named = inner.require("json_schema")) {
+      Fields schema(*named, "response_format.json_schema");
+      std::string text;
+      if (schema.require("name") != nullptr) schema.get("name", text, kMaxToolNameBytes);
+      schema.get("description", text, kMaxToolTextBytes);
+      bool strict = true;  // the schema always holds
+      schema.get("strict", strict);
+      if (const Json* value = schema.require("schema")) json_schema = dump(*value);
+      if (auto done = schema.finish(); !done.has_value()) inner.fail(std::move(done).error());
+    }
+  } else if (inner.ok() && type != "text") {
+    inner.fail("type", "expected text, json_object or json_schema");
+  }
+  if (auto done = inner.finish(); !done.has_value()) fields.fail(std::move(done).error());
+}
+
+std::optional<std::uint32_t> read_logprobs(Fields& fields) {
+  bool wanted = false;
+  fields.get("logprobs", wanted);
+  std::optional<std::uint32_t> top;
+  fields.get("top_logprobs", top, Range<std::uint32_t>{0, kMaxTopLogprobs});
+  if (top.value_or(0) > 0 && !wanted) fields.fail("top_logprobs", "needs logprobs");
+  return wanted ? std::optional(top.value_or(0)) : std::nullopt;
 }
 
 }  // namespace
@@ -49,12 +121,21 @@ Handled create_chat_completion(Gateway& gateway, const Request& request) {
   Fields fields(body);
   const CommonFields common = read_common_fields(fields);
   std::vector<ChatMessage> messages = read_messages(fields);
-  refuse_missing_features(fields);
+  ToolRequest tools = read_tools(fields);
+  std::string json_schema;
+  read_response_format(fields, json_schema);
+  const auto top_logprobs = read_logprobs(fields);
+  fields.unsupported_unless("store", false);
+  if (!json_schema.empty() && tools.use == ToolUse::Required)
+    fields.fail("response_format", "cannot be held together with a demanded tool call");
   SYMBIONT_TRY_STATUS(fields.finish());
 
   EngineRequest execution = start_engine_request(gateway, request, common.model);
   to_options(common, execution.options);
   execution.messages = std::move(messages);
+  execution.options.json_schema = std::move(json_schema);
+  execution.options.top_logprobs = top_logprobs;
+  apply(tools, execution);
   Plan plan;
   plan.streams = common.stream;
   plan.content_type = kEventStream;
@@ -65,7 +146,8 @@ Handled create_chat_completion(Gateway& gateway, const Request& request) {
                                                           .model = common.model,
                                                           .choices = common.n,
                                                           .stream = common.stream,
-                                                          .include_usage = common.include_usage});
+                                                          .include_usage = common.include_usage},
+                                             std::move(tools));
   return plan;
 }
 

@@ -1,12 +1,15 @@
 #include "api/openai/completions.h"
 
+#include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 
 #include <fmt/format.h>
 
 #include "api/openai/answer_writer.h"
+#include "api/openai/logprobs.h"
 #include "api/openai/messages.h"
 #include "api/openai/options.h"
 #include "api/sse.h"
@@ -25,6 +28,9 @@ class TextWriter final : public CompletionWriter {
   }
   [[nodiscard]] Json text_choice(std::string_view text, bool /*is_first*/) const override {
     return {{"text", text}};
+  }
+  [[nodiscard]] Json logprobs(const ExecutionResult& result) const override {
+    return text_logprobs(result);
   }
 };
 
@@ -53,7 +59,6 @@ void refuse_missing_features(Fields& fields, std::uint32_t n) {
   fields.unsupported_unless("echo", false);
   fields.unsupported_unless("best_of", n);
   fields.unsupported_unless("suffix", "");
-  fields.unsupported("logprobs");
 }
 
 }  // namespace
@@ -68,6 +73,8 @@ Handled create_completion(Gateway& gateway, const Request& request) {
     fields.fail("prompt", fmt::format("{} answers; at most {} are given", choices, kMaxChoices));
   }
   refuse_missing_features(fields, common.n);
+  std::optional<std::uint32_t> top_logprobs;
+  fields.get("logprobs", top_logprobs, Range<std::uint32_t>{0, kMaxTopLogprobs});
   SYMBIONT_TRY_STATUS(fields.finish());
 
   Plan plan;
@@ -78,6 +85,7 @@ Handled create_completion(Gateway& gateway, const Request& request) {
     to_options(common, execution.options);
     execution.prompt = prompt;
     execution.options.raw = true;
+    execution.options.top_logprobs = top_logprobs;
     plan.executions.insert(plan.executions.end(), common.n, execution);
   }
   plan.writer = std::make_unique<TextWriter>(AnswerFormat{.id_prefix = "cmpl-",

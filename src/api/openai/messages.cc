@@ -5,10 +5,13 @@
 
 #include <fmt/format.h>
 
+#include "api/openai/tools.h"
 #include "base/strings.h"
 
 namespace symbiont::api::openai {
 namespace {
+
+constexpr std::size_t kMaxCallIdBytes = 128;
 
 /// The texts of content parts, one after the other.
 std::string read_parts(Fields& message, const Json& parts) {
@@ -33,26 +36,71 @@ std::string read_parts(Fields& message, const Json& parts) {
   return text;
 }
 
+std::string read_call(Fields& call) {
+  std::string id;
+  std::string type;
+  std::string name;
+  std::string arguments;
+  if (call.require("id") != nullptr) call.get("id", id, kMaxCallIdBytes);
+  if (call.require("type") != nullptr && call.get("type", type, 64) && type != "function")
+    call.fail("type", "expected function", "unsupported_value");
+  const Json* function = call.require("function");
+  if (function == nullptr) return {};
+  Fields inner(*function, call.path_of("function"));
+  if (inner.require("name") != nullptr) inner.get("name", name, kMaxToolNameBytes);
+  if (inner.require("arguments") != nullptr) inner.get("arguments", arguments, kMaxMessageBytes);
+  if (auto done = inner.finish(); !done.has_value()) call.fail(std::move(done).error());
+  const auto parsed = parse_object(arguments);
+  if (call.ok() && !parsed.has_value())
+    call.fail("function.arguments", "expected the text of a JSON object");
+  return parsed.has_value() ? call_text(name, *parsed) : std::string();
+}
+
+/// What an assistant called earlier, as it said it.
+std::string read_calls(Fields& message) {
+  const Json* calls = message.find("tool_calls");
+  std::string text;
+  if (calls == nullptr) return text;
+  if (!calls->is_array() || calls->size() > kMaxTools) {
+    message.fail("tool_calls", fmt::format("expected an array of at most {}", kMaxTools));
+    return text;
+  }
+  for (std::size_t i = 0; i < calls->size() && message.ok(); ++i) {
+    Fields call((*calls)[i], message.path_of(fmt::format("tool_calls[{}]", i)));
+    text += (text.empty() ? "" : "\n") + read_call(call);
+    if (auto done = call.finish(); !done.has_value()) message.fail(std::move(done).error());
+  }
+  return text;
+}
+
 ChatMessage read_message(Fields& fields) {
   ChatMessage message;
   if (fields.require("role") != nullptr) fields.get("role", message.role, 64);
   if (message.role == "developer") message.role = "system";
-  const bool is_known =
-      message.role == "system" || message.role == "user" || message.role == "assistant";
-  if (fields.ok() && message.role == "tool") {
-    fields.fail("role", "messages of tools are not supported by this server", "unsupported_value");
-  } else if (fields.ok() && !is_known) {
+  const bool is_known = message.role == "system" || message.role == "user" ||
+                        message.role == "assistant" || message.role == "tool";
+  if (fields.ok() && !is_known) {
     fields.fail("role", fmt::format("{} is none of system, developer, user, assistant, tool",
                                     symbiont::quoted(message.role)));
   }
   fields.unsupported("name");
-  fields.unsupported("tool_call_id");
+  std::string call_id;  // there is one call at most to answer, the last one
+  if (message.role == "tool") {
+    if (fields.require("tool_call_id") != nullptr)
+      fields.get("tool_call_id", call_id, kMaxCallIdBytes);
+  } else {
+    fields.unsupported("tool_call_id");
+  }
   fields.unsupported("refusal");
   fields.unsupported("audio");
   fields.unsupported("function_call");
-  fields.unsupported_unless("tool_calls", Json::array());
-  const Json* content = fields.require("content");
-  if (content == nullptr) return message;
+  const std::string calls = message.role == "assistant" ? read_calls(fields) : std::string();
+  if (message.role != "assistant") fields.unsupported_unless("tool_calls", Json::array());
+  const Json* content = calls.empty() ? fields.require("content") : fields.find("content");
+  if (content == nullptr) {
+    message.content = calls;
+    return message;
+  }
   if (content->is_array()) {
     message.content = read_parts(fields, *content);
   } else if (content->is_string()) {
@@ -60,6 +108,7 @@ ChatMessage read_message(Fields& fields) {
   } else {
     fields.fail("content", "expected a string or an array of parts", "invalid_type");
   }
+  if (!calls.empty()) message.content += (message.content.empty() ? "" : "\n") + calls;
   return message;
 }
 

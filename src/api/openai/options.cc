@@ -1,5 +1,9 @@
 #include "api/openai/options.h"
 
+#include <charconv>
+#include <map>
+#include <string>
+#include <system_error>
 #include <utility>
 
 #include <fmt/format.h>
@@ -77,11 +81,22 @@ void read_tags(Fields& fields) {
   }
 }
 
-/// Sampling that the engine does not have yet: only what asks for nothing is accepted.
-void refuse_missing_sampling(Fields& fields) {
-  fields.unsupported_unless("frequency_penalty", 0);
-  fields.unsupported_unless("presence_penalty", 0);
-  fields.unsupported_unless("logit_bias", Json::object());
+/// Token ids in strings, as JSON has no other names.
+void read_logit_bias(Fields& fields, std::map<std::uint32_t, float>& into) {
+  const Json* value = fields.find("logit_bias");
+  if (value == nullptr) return;
+  if (!value->is_object()) return fields.fail("logit_bias", "expected an object", "invalid_type");
+  if (value->size() > kMaxBiases)
+    return fields.fail("logit_bias", fmt::format("at most {} tokens are accepted", kMaxBiases));
+  for (const auto& [token, bias] : value->items()) {
+    std::uint32_t id = 0;
+    const auto [end, error] = std::from_chars(token.data(), token.data() + token.size(), id);
+    if (error != std::errc() || end != token.data() + token.size())
+      return fields.fail("logit_bias", "a name is not a token id");
+    if (!bias.is_number() || bias.get<double>() < -100 || bias.get<double>() > 100)
+      return fields.fail("logit_bias", "a bias is not a number within -100 .. 100");
+    into[id] = bias.get<float>();
+  }
 }
 
 }  // namespace
@@ -94,13 +109,15 @@ CommonFields read_common_fields(Fields& fields) {
   fields.get("top_k", into.top_k, Range<std::uint32_t>{0, 1'000'000});
   fields.get("min_p", into.min_p, Range<float>{0, 1});
   fields.get("repeat_penalty", into.repeat_penalty, Range<float>{0.01F, 2});
+  fields.get("frequency_penalty", into.frequency_penalty, Range<float>{-2, 2});
+  fields.get("presence_penalty", into.presence_penalty, Range<float>{-2, 2});
+  read_logit_bias(fields, into.logit_bias);
   fields.get("seed", into.seed, Range<std::uint64_t>{0, INT64_MAX});
   read_stop(fields, into.stop);
   read_max_tokens(fields, into.max_tokens);
   fields.get("n", into.n, Range<std::uint32_t>{1, kMaxChoices});
   read_stream(fields, into);
   read_tags(fields);
-  refuse_missing_sampling(fields);
   return into;
 }
 
@@ -111,6 +128,9 @@ void to_options(const CommonFields& from, ExecutionOptions& options) {
   options.top_k = from.top_k.value_or(options.top_k);
   options.min_p = from.min_p.value_or(options.min_p);
   options.repeat_penalty = from.repeat_penalty.value_or(options.repeat_penalty);
+  options.frequency_penalty = from.frequency_penalty;
+  options.presence_penalty = from.presence_penalty;
+  options.logit_bias = from.logit_bias;
   options.seed = from.seed;
   options.stop = from.stop;
 }

@@ -5,6 +5,7 @@
 // ExecutionOptions.
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -20,6 +21,8 @@ inline constexpr std::uint32_t kMaxTokensLimit = 1'048'576;
 inline constexpr std::uint32_t kDefaultMaxTokens = 2'048;  ///< where a request does not say
 inline constexpr std::size_t kMaxStops = 16;               ///< OpenAI itself takes 4
 inline constexpr std::size_t kMaxStopBytes = 256;
+inline constexpr std::size_t kMaxBiases = 1'024;
+inline constexpr std::uint32_t kMaxTopLogprobs = 20;
 inline constexpr std::size_t kMaxUserBytes = 512;
 inline constexpr std::size_t kMaxMetadataPairs = 16;
 
@@ -31,6 +34,9 @@ struct CommonFields {
   std::optional<std::uint32_t> top_k;
   std::optional<float> min_p;
   std::optional<float> repeat_penalty;
+  float frequency_penalty = 0;
+  float presence_penalty = 0;
+  std::map<std::uint32_t, float> logit_bias;
   std::optional<std::uint64_t> seed;
   std::vector<std::string> stop;
   std::optional<std::uint32_t> max_tokens;
