@@ -58,7 +58,10 @@ using RunnerFactory =
 struct EngineOptions {
   RunnerFactory runner_factory;        ///< null: the default one with a SandboxHost of its own
   std::shared_ptr<Observer> observer;  ///< null: nobody looks
-  std::size_t max_runners = 64;        ///< warm runners kept; the least recently used idle one goes
+  /// Memory limits of all warm runners' profiles together, in bytes; 0: no budget. The least
+  /// recently used idle ones make room.
+  std::uint64_t memory_budget_bytes = 0;
+  std::size_t max_runners = 64;  ///< warm runners kept; the least recently used idle one goes
   std::function<void(float fraction)> on_load_progress;  ///< may be null
   std::size_t max_parallel = kDefaultParallel;  ///< executions that one worker decodes together
 };
@@ -83,6 +86,9 @@ class Engine {
                             const std::stop_token& stop_token = {});
   /// The catalogue in use now.
   [[nodiscard]] ModelCatalog catalog() const;
+
+  /// Ends the runners that nobody has used for so long. Returns how many.
+  std::size_t unload_idle(std::chrono::milliseconds unused_for);
   /// Takes `catalog` for every run() from now on; those under way keep the old one. Runners of
   /// models and profiles that are unchanged stay warm.
   void reload(ModelCatalog catalog);

@@ -79,6 +79,10 @@ struct ServerLimits {
   std::uint32_t max_running_per_agent = 48;
   std::uint32_t max_queued = 1'024;  ///< executions that wait
   std::uint32_t max_queued_per_agent = 128;
+  std::uint32_t max_parallel = 16;  ///< executions that one worker decodes together, to 64
+  std::chrono::seconds idle_unload{
+      300};                            ///< `idle_unload_seconds`, a worker's without work; 0: never
+  std::uint64_t memory_budget_mb = 0;  ///< of all workers together; 0: 80 % of this host's
 };
 
 /// What one agent may use in a minute; 0 = no limit.

@@ -74,6 +74,11 @@ void read_limits(TableReader& server, ServerLimits& into) {
   read_count(reader, "max_running_per_agent", into.max_running_per_agent, kMaxExecutions);
   read_count(reader, "max_queued", into.max_queued, kMaxQueued);
   read_count(reader, "max_queued_per_agent", into.max_queued_per_agent, kMaxQueued);
+  read_count(reader, "max_parallel", into.max_parallel, kMaxParallel);
+  std::uint64_t idle = 0;
+  if (reader.get("idle_unload_seconds", idle, {0, kMaxExecutionSeconds, "seconds"}))
+    into.idle_unload = std::chrono::seconds(idle);
+  reader.get("memory_budget_mb", into.memory_budget_mb, {0, kMaxBudgetMb});
   reader.finish();
 }
 

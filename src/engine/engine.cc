@@ -11,6 +11,7 @@
 #include "access/grant.h"
 #include "base/mutex.h"
 #include "base/result.h"
+#include "engine/quarantine.h"
 #include "engine/runner_cache.h"
 
 namespace symbiont {
@@ -85,7 +86,10 @@ struct Engine::Impl {
         observer(std::move(options.observer)),
         on_load_progress(std::move(options.on_load_progress)),
         max_parallel(options.max_parallel),
-        runners(std::move(options.runner_factory), options.max_runners) {}
+        runners(std::move(options.runner_factory),
+                {options.max_runners, options.memory_budget_bytes},
+                std::chrono::steady_clock::now),
+        quarantine(std::chrono::steady_clock::now) {}
 
   /// Which profile an execution runs under; a request may name another one only where the
   /// configuration allows it.
@@ -94,6 +98,10 @@ struct Engine::Impl {
                                        bool strict,
                                        const TokenSink& sink,
                                        const std::stop_token& stop_token);
+  [[nodiscard]] SlmRunner::Outcome execute_on(const RunnerRequest& wanted,
+                                              const EngineRequest& request,
+                                              const TokenSink& sink,
+                                              const std::stop_token& stop_token);
   [[nodiscard]] ModelCatalog current() {
     const MutexLock lock(mutex);
     return catalog;
@@ -105,7 +113,22 @@ struct Engine::Impl {
   std::function<void(float)> on_load_progress;
   std::size_t max_parallel;
   RunnerCache runners;
+  Quarantine quarantine;
 };
+
+SlmRunner::Outcome Engine::Impl::execute_on(const RunnerRequest& wanted,
+                                            const EngineRequest& request,
+                                            const TokenSink& sink,
+                                            const std::stop_token& stop_token) {
+  const RunnerCache::Key key = RunnerCache::key_of(wanted);
+  SYMBIONT_TRY_STATUS(quarantine.check(key));
+  SYMBIONT_TRY(const std::shared_ptr<SlmRunner> runner, runners.get(wanted));
+  SlmRunner::Outcome outcome = execute(*runner, request, sink, stop_token);
+  runners.used(wanted);
+  if (!outcome.has_value() && Quarantine::is_death(outcome.error()))
+    quarantine.note(key, outcome.error());
+  return outcome;
+}
 
 SlmRunner::Outcome Engine::Impl::run(const EngineRequest& request,
                                      const access::Grant& grant,
@@ -120,12 +143,7 @@ SlmRunner::Outcome Engine::Impl::run(const EngineRequest& request,
                              .strict = strict,
                              .on_load_progress = on_load_progress,
                              .max_parallel = max_parallel};
-  SlmRunner::Outcome outcome;
-  if (auto runner = runners.get(wanted); runner.has_value()) {
-    outcome = execute(**runner, request, sink, stop_token);
-  } else {
-    outcome = std::unexpected(std::move(runner).error());
-  }
+  SlmRunner::Outcome outcome = execute_on(wanted, request, sink, stop_token);
   ExecutionMetadata metadata = outcome.has_value() ? outcome->metadata : outcome.error().metadata();
   if (!request.execution_id.empty()) metadata.execution_id = request.execution_id;
   metadata.timing.queue_ms += static_cast<double>(request.queued.count());
@@ -164,6 +182,11 @@ void Engine::reload(ModelCatalog catalog) {
     std::swap(impl_->catalog, catalog);
   }
   impl_->runners.drop_outdated(impl_->current());
+  impl_->quarantine.clear();
+}
+
+std::size_t Engine::unload_idle(std::chrono::milliseconds unused_for) {
+  return impl_->runners.unload_idle(unused_for);
 }
 
 Engine::Outcome Engine::run(const EngineRequest& request,

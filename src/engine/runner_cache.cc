@@ -8,6 +8,13 @@
 #include "base/result.h"
 
 namespace symbiont {
+namespace {
+
+std::uint64_t memory_limit(const SandboxProfile& profile) {
+  return profile.resources.max_memory_mb << 20U;
+}
+
+}  // namespace
 
 std::shared_ptr<SlmRunner> RunnerCache::evict_one() {
   auto oldest = entries_.end();
@@ -23,36 +30,81 @@ std::shared_ptr<SlmRunner> RunnerCache::evict_one() {
   return runner;
 }
 
+RunnerCache::Key RunnerCache::key_of(const RunnerRequest& request) {
+  const bool shared = request.model.isolation == Isolation::Shared;
+  return {request.model.id, request.profile.name,
+          shared ? std::string() : std::string(request.agent)};
+}
+
+std::uint64_t RunnerCache::memory_bytes() const {
+  std::uint64_t bytes = 0;
+  for (const auto& [key, entry] : entries_)
+    bytes += memory_limit(entry.profile);
+  return bytes;
+}
+
+std::expected<RunnerCache::Runners, SlmRunnerError> RunnerCache::make_room(
+    const SandboxProfile& profile) {
+  using runner_error::ResourceLimitExceeded;
+  const std::uint64_t wanted = memory_limit(profile);
+  const auto fits = [&]() SYMBIONT_REQUIRES(mutex_) {
+    return entries_.size() < bounds_.max_runners &&
+           (bounds_.memory_bytes == 0 || memory_bytes() + wanted <= bounds_.memory_bytes);
+  };
+  Runners evicted;
+  while (!fits()) {
+    evicted.push_back(evict_one());
+    if (evicted.back() != nullptr) continue;
+    if (entries_.size() >= bounds_.max_runners) {
+      return std::unexpected(SlmRunnerError(
+          ResourceLimitExceeded{"runners", bounds_.max_runners, bounds_.max_runners + 1}));
+    }
+    return std::unexpected(SlmRunnerError(
+        ResourceLimitExceeded{"memory budget", bounds_.memory_bytes, memory_bytes() + wanted}));
+  }
+  return evicted;
+}
+
 std::expected<std::shared_ptr<SlmRunner>, SlmRunnerError> RunnerCache::get(
     const RunnerRequest& request) {
   if (request.model.isolation == Isolation::Request) return factory_(request);
-  const bool shared = request.model.isolation == Isolation::Shared;
-  const Key key{request.model.id, request.profile.name,
-                shared ? std::string() : std::string(request.agent)};
+  const Key key = key_of(request);
   // Declared first: their workers end after the lock is released.
-  std::shared_ptr<SlmRunner> evicted;
+  Runners evicted;
   std::shared_ptr<SlmRunner> outdated;
   const MutexLock lock(mutex_);
   if (const auto found = entries_.find(key); found != entries_.end()) {
     Entry& entry = found->second;
     if (entry.model == request.model && entry.profile == request.profile) {
-      entry.last_use = ++uses_;
+      entry.last_use = clock_();
       return entry.runner;
     }
     outdated = std::move(entry.runner);
     entries_.erase(found);
   }
-  if (entries_.size() >= max_runners_) {
-    evicted = evict_one();
-    if (evicted == nullptr) {
-      return std::unexpected(SlmRunnerError(
-          runner_error::ResourceLimitExceeded{"runners", max_runners_, max_runners_ + 1}));
-    }
-  }
+  SYMBIONT_TRY(evicted, make_room(request.profile));
   // Making one opens a file and looks at its header; no worker starts.
   SYMBIONT_TRY(std::shared_ptr<SlmRunner> runner, factory_(request));
-  entries_[key] = {runner, ++uses_, request.model, request.profile};
+  entries_[key] = {runner, clock_(), request.model, request.profile};
   return runner;
+}
+
+void RunnerCache::used(const RunnerRequest& request) {
+  const MutexLock lock(mutex_);
+  const auto found = entries_.find(key_of(request));
+  if (found != entries_.end()) found->second.last_use = clock_();
+}
+
+std::size_t RunnerCache::unload_idle(std::chrono::milliseconds unused_for) {
+  Runners idle;  // end after the lock is released
+  const MutexLock lock(mutex_);
+  for (auto entry = entries_.begin(); entry != entries_.end();) {
+    const bool is_busy = entry->second.runner.use_count() > 1;
+    const bool is_idle = !is_busy && clock_() - entry->second.last_use >= unused_for;
+    if (is_idle) idle.push_back(std::move(entry->second.runner));
+    entry = is_idle ? entries_.erase(entry) : std::next(entry);
+  }
+  return idle.size();
 }
 
 void RunnerCache::drop_outdated(const ModelCatalog& catalog) {

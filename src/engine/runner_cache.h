@@ -1,13 +1,16 @@
 #ifndef SYMBIONT_ENGINE_RUNNER_CACHE_H_
 #define SYMBIONT_ENGINE_RUNNER_CACHE_H_
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <expected>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
 #include <tuple>
+#include <vector>
 
 #include "symbiont/engine.h"
 
@@ -15,37 +18,56 @@
 
 namespace symbiont {
 
+/// How many runners may be warm, and how much memory their profiles allow them together.
+struct RunnerBounds {
+  std::size_t max_runners = 64;
+  std::uint64_t memory_bytes = 0;  ///< 0: not bounded
+};
+
 /// Warm runners by model, profile and (unless shared) agent; bounded. Threads: any.
 class RunnerCache {
  public:
-  RunnerCache(RunnerFactory factory, std::size_t max_runners)
-      : factory_(std::move(factory)), max_runners_(max_runners) {}
+  using Clock = std::function<std::chrono::steady_clock::time_point()>;
+  RunnerCache(RunnerFactory factory, RunnerBounds bounds, Clock clock)
+      : factory_(std::move(factory)), bounds_(bounds), clock_(std::move(clock)) {}
 
   /// The runner for a request, made when there is none. `request` isolation always makes one that
-  /// is not kept. ResourceLimitExceeded ("runners") when all kept ones are busy.
+  /// is not kept. ResourceLimitExceeded ("runners", "memory budget") when all kept ones are busy.
+  /// After its execution the caller says so by used().
   [[nodiscard]] std::expected<std::shared_ptr<SlmRunner>, SlmRunnerError> get(
       const RunnerRequest& request);
+  void used(const RunnerRequest& request);
+  /// Ends runners that nobody has used for so long; how many.
+  std::size_t unload_idle(std::chrono::milliseconds unused_for);
+
+  /// What tells runners apart: model, profile, agent (empty when shared).
+  using Key = std::tuple<std::string, std::string, std::string>;
+  [[nodiscard]] static Key key_of(const RunnerRequest& request);
 
   /// Forgets the runners whose model or profile is no longer as it was. Those in use end with their
   /// last execution.
   void drop_outdated(const ModelCatalog& catalog);
 
  private:
-  using Key = std::tuple<std::string, std::string, std::string>;  // model, profile, agent
+  using Runners = std::vector<std::shared_ptr<SlmRunner>>;
   struct Entry {
     std::shared_ptr<SlmRunner> runner;
-    std::uint64_t last_use = 0;
+    std::chrono::steady_clock::time_point last_use;
     Model model;
     SandboxProfile profile;
   };
-  /// Takes out the least recently used runner that nobody uses; the caller destroys it unlocked.
+  /// Takes out idle runners, least recently used first, until one of `profile` fits; the caller
+  /// destroys them unlocked.
+  [[nodiscard]] std::expected<Runners, SlmRunnerError> make_room(const SandboxProfile& profile)
+      SYMBIONT_REQUIRES(mutex_);
   [[nodiscard]] std::shared_ptr<SlmRunner> evict_one() SYMBIONT_REQUIRES(mutex_);
+  [[nodiscard]] std::uint64_t memory_bytes() const SYMBIONT_REQUIRES(mutex_);
 
   const RunnerFactory factory_;
-  const std::size_t max_runners_;
+  const RunnerBounds bounds_;
+  const Clock clock_;
   Mutex mutex_;
   std::map<Key, Entry> entries_ SYMBIONT_GUARDED_BY(mutex_);
-  std::uint64_t uses_ SYMBIONT_GUARDED_BY(mutex_) = 0;
 };
 
 }  // namespace symbiont

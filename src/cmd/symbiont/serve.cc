@@ -4,8 +4,12 @@
 
 #include <algorithm>
 #include <chrono>
+#include <condition_variable>
 #include <memory>
+#include <mutex>
+#include <stop_token>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -87,6 +91,15 @@ DispatcherLimits dispatcher_limits(const ServerLimits& limits) {
           .max_queued_per_agent = limits.max_queued_per_agent};
 }
 
+constexpr std::chrono::seconds kUnloadInterval{10};
+
+std::uint64_t memory_budget(const ServerLimits& limits) {
+  if (limits.memory_budget_mb > 0) return limits.memory_budget_mb << 20U;
+  const auto pages = static_cast<std::uint64_t>(::sysconf(_SC_PHYS_PAGES));
+  const auto page_bytes = static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
+  return pages * page_bytes / 5 * 4;
+}
+
 /// Everything a running gateway consists of, in the order in which it comes up; it goes down the
 /// other way round.
 class Gateway {
@@ -94,7 +107,7 @@ class Gateway {
   Gateway(ServeOptions options, const Slm& slm, ModelCatalog catalog)
       : options_(std::move(options)),
         metrics_(std::make_shared<observe::Metrics>()),
-        engine_(std::move(catalog), engine_options()),
+        engine_(std::move(catalog), engine_options(slm.server.limits)),
         dispatcher_(
             [this](const EngineRequest& request,
                    const TokenSink& sink,
@@ -123,16 +136,31 @@ class Gateway {
     }
     log_.info("started",
               {{"addresses", server_->urls()}, {"models", engine_.catalog().list_models().size()}});
+    const std::jthread unloader([this, idle = slm.server.limits.idle_unload](
+                                    const std::stop_token& stop) { unload_idle(idle, stop); });
     if (server_->run()) return to_int(ExitCode::Ok);
     // An execution that ignores its cancellation would keep us here: the workers end with us.
     ::_exit(to_int(ExitCode::Other));
   }
 
  private:
-  EngineOptions engine_options() {
+  void unload_idle(std::chrono::seconds idle, const std::stop_token& stop) {
+    if (idle == std::chrono::seconds(0)) return;
+    std::mutex unshared;
+    std::condition_variable_any never;
+    std::unique_lock lock(unshared);
+    while (!stop.stop_requested()) {
+      (void)never.wait_for(lock, stop, std::min(idle, kUnloadInterval), [] { return false; });
+      const std::size_t ended = engine_.unload_idle(idle);
+      if (ended > 0) log_.info("unloaded", {{"workers", ended}});
+    }
+  }
+  EngineOptions engine_options(const ServerLimits& limits) {
     std::vector<std::shared_ptr<Observer>> all = {metrics_,
                                                   std::make_shared<observe::LogObserver>(log_)};
     EngineOptions engine_options;
+    engine_options.max_parallel = limits.max_parallel;
+    engine_options.memory_budget_bytes = memory_budget(limits);
     engine_options.observer = std::make_shared<observe::Observers>(std::move(all));
     return engine_options;
   }

@@ -1,0 +1,139 @@
+// What stays warm, for how long, within which bounds; and what is set aside.
+
+#include "engine/runner_cache.h"
+
+#include <csignal>
+#include <string>
+
+#include <gtest/gtest.h>
+
+#include "engine/quarantine.h"
+
+namespace symbiont {
+namespace {
+
+using std::chrono::seconds;
+
+class IdleRunner final : public SlmRunner {
+ public:
+  [[nodiscard]] Outcome execute_chat(std::span<const ChatMessage> /*messages*/,
+                                     const ExecutionOptions& /*options*/,
+                                     const TokenSink& /*sink*/,
+                                     std::stop_token /*stop_token*/) override {
+    return ExecutionResult{};
+  }
+  [[nodiscard]] const SandboxProfile& get_sandbox_profile() const override { return profile_; }
+  [[nodiscard]] const ModelResourceRequirements& get_resource_requirements() const override {
+    return requirements_;
+  }
+  [[nodiscard]] std::expected<void, SlmRunnerError> health_check() override { return {}; }
+  [[nodiscard]] RunnerInfo get_info() const override { return {}; }
+
+ private:
+  SandboxProfile profile_;
+  ModelResourceRequirements requirements_;
+};
+
+class RunnerCacheTest : public ::testing::Test {
+ protected:
+  RunnerCache::Clock clock() {
+    return [this] { return now_; };
+  }
+  RunnerCache cache(RunnerBounds bounds) {
+    return {[this](const RunnerRequest&) {
+              ++made_;
+              return std::make_shared<IdleRunner>();
+            },
+            bounds, clock()};
+  }
+  [[nodiscard]] RunnerRequest request(std::string_view agent) const {
+    return {.model = model_, .profile = profile_, .agent = agent, .on_load_progress = nullptr};
+  }
+
+  std::chrono::steady_clock::time_point now_{seconds(1000)};
+  Model model_;
+  SandboxProfile profile_;  // 512 MB
+  int made_ = 0;
+};
+
+TEST_F(RunnerCacheTest, MemoryLimitsOfProfilesAddUpAndTheLongestUnusedMakesRoom) {
+  RunnerCache runners = cache({.max_runners = 64, .memory_bytes = 1100ULL << 20U});
+  ASSERT_TRUE(runners.get(request("a")).has_value());
+  now_ += seconds(1);
+  ASSERT_TRUE(runners.get(request("b")).has_value());
+  now_ += seconds(1);
+  runners.used(request("a"));
+  ASSERT_TRUE(runners.get(request("c")).has_value());  // in place of b
+  EXPECT_EQ(made_, 3);
+  ASSERT_TRUE(runners.get(request("a")).has_value());
+  EXPECT_EQ(made_, 3) << "a is still warm";
+  ASSERT_TRUE(runners.get(request("b")).has_value());
+  EXPECT_EQ(made_, 4);
+}
+
+TEST_F(RunnerCacheTest, BusyRunnersAreNotEvicted) {
+  RunnerCache runners = cache({.max_runners = 64, .memory_bytes = 600ULL << 20U});
+  const auto busy = runners.get(request("a"));
+  ASSERT_TRUE(busy.has_value());
+  const auto refused = runners.get(request("b"));
+  ASSERT_FALSE(refused.has_value());
+  const auto* limit = refused.error().get_if<runner_error::ResourceLimitExceeded>();
+  ASSERT_NE(limit, nullptr);
+  EXPECT_EQ(limit->resource, "memory budget");
+}
+
+TEST_F(RunnerCacheTest, WhatNobodyUsesIsUnloaded) {
+  RunnerCache runners = cache({});
+  const auto busy = runners.get(request("a"));
+  ASSERT_TRUE(runners.get(request("b")).has_value());
+  now_ += seconds(59);
+  EXPECT_EQ(runners.unload_idle(seconds(60)), 0U);
+  now_ += seconds(1);
+  EXPECT_EQ(runners.unload_idle(seconds(60)), 1U) << "the busy one stays";
+}
+
+SlmRunnerError death(VerdictKind kind, int signal = 0) {
+  SlmRunnerError error(runner_error::ExecutionFailed{"it died"});
+  ExecutionMetadata metadata;
+  metadata.verdict.kind = kind;
+  metadata.verdict.signal = signal;
+  error.set_context({}, std::move(metadata));
+  return error;
+}
+
+TEST_F(RunnerCacheTest, ThreeDeathsInAMinuteSetARunnerAsideForFive) {
+  Quarantine quarantine(clock());
+  const RunnerCache::Key mine{"m", "p", "ann"};
+  for (int i = 0; i < 3; ++i) {
+    EXPECT_TRUE(quarantine.check(mine).has_value());
+    quarantine.note(mine, death(VerdictKind::Signaled, SIGSEGV));
+    now_ += seconds(10);
+  }
+  const auto refused = quarantine.check(mine);
+  ASSERT_FALSE(refused.has_value());
+  EXPECT_NE(refused.error().message().find("it died"), std::string::npos);
+  EXPECT_TRUE(quarantine.check({"m", "p", "bob"}).has_value()) << "another agent's is not touched";
+  now_ += kQuarantine;
+  EXPECT_TRUE(quarantine.check(mine).has_value());
+}
+
+TEST_F(RunnerCacheTest, DeathsFarApartAreForgiven) {
+  Quarantine quarantine(clock());
+  const RunnerCache::Key key{"m", "p", "ann"};
+  for (int i = 0; i < 10; ++i) {
+    quarantine.note(key, death(VerdictKind::MemoryLimit));
+    now_ += seconds(31);
+  }
+  EXPECT_TRUE(quarantine.check(key).has_value());
+}
+
+TEST(Quarantine, WhatIsADeath) {
+  EXPECT_TRUE(Quarantine::is_death(death(VerdictKind::Signaled, SIGSEGV)));
+  EXPECT_TRUE(Quarantine::is_death(death(VerdictKind::SyscallDenied)));
+  EXPECT_FALSE(Quarantine::is_death(death(VerdictKind::Signaled, SIGKILL))) << "from outside";
+  EXPECT_FALSE(Quarantine::is_death(death(VerdictKind::TimeLimit)));
+  EXPECT_FALSE(Quarantine::is_death(death(VerdictKind::Running)));
+}
+
+}  // namespace
+}  // namespace symbiont
