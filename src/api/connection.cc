@@ -15,10 +15,16 @@ using boost::asio::awaitable;
 using namespace std::chrono_literals;  // NOLINT(google-build-using-namespace): literals only
 
 constexpr std::size_t kReadBytes = std::size_t{16} << 10U;
-constexpr std::size_t kWatchBytes = 256;  // while an answer is under way
+constexpr std::size_t kFirstBytes = 1024;  // while nothing is under way
+constexpr std::size_t kWatchBytes = 256;   // while an answer is under way
 constexpr std::size_t kLingerBytes = std::size_t{256} << 10U;
 constexpr std::chrono::seconds kLingerTime = 1s;
 constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
+
+/// Gives the memory back, which assigning an empty string does not.
+void release(std::string& text) {
+  std::string().swap(text);
+}
 
 /// Counts something while it lives.
 class Counted {
@@ -91,7 +97,7 @@ void Connection::start_reading(std::size_t bytes) {
     self->is_reading_ = false;
     self->has_ended_ = self->has_ended_ || count == 0;
     self->input_.append(self->reading_, 0, count);
-    if (self->reading_.size() > kWatchBytes) self->reading_ = std::string();
+    if (self->reading_.size() > kFirstBytes) release(self->reading_);
     self->signal_.notify();
   });
 }
@@ -124,7 +130,7 @@ awaitable<bool> Connection::read_head(RequestReader& reader) {
       }
       if (reader.has_head()) break;
     }
-    const Input got = co_await more_input(kReadBytes);
+    const Input got = co_await more_input(phase_ == Phase::Idle ? kFirstBytes : kReadBytes);
     if (got == Input::Ended) co_return false;
     if (got == Input::Expired) {
       if (phase_ == Phase::Head) {
@@ -217,7 +223,7 @@ awaitable<bool> Connection::send_error(const ApiError& error) {
 
 awaitable<bool> Connection::answer(const Route& route, Request& request) {
   Handled handled = route.handler(service_.gateway(), request);
-  request.body = std::string();
+  release(request.body);
   if (!handled.has_value()) {
     Response response = route.render_error(handled.error());
     co_return co_await send(request, std::move(response));
@@ -239,35 +245,44 @@ awaitable<bool> Connection::carry_out(const Route& route, const Request& request
     });
   };
   PlanInProgress progress(service_, route, request, std::move(plan), wake);
-  const bool can_chunk = !is_http_1_0_;
-  if (!can_chunk) close_after_ = true;
+  if (is_http_1_0_) close_after_ = true;  // where a stream ends with the connection
+  deadline_ = Clock::time_point::max();   // the execution has its own
   bool has_started = false;
-  deadline_ = Clock::time_point::max();  // the execution has its own
   while (true) {
     progress.advance();
-    Output& out = progress.out();
-    std::string bytes;
-    if (out.is_stream()) {
-      if (!has_started) {
-        Response head = progress.stream_response();
-        service_.decorate(request, head);
-        status_ = head.status;
-        bytes = can_chunk ? stream_head(head, close_after_) : plain_stream_head(head);
-        has_started = true;
-      }
-      if (!out.bytes().empty() && can_chunk) append_chunk(bytes, out.bytes());
-      if (!can_chunk) bytes += out.bytes();
-      out.bytes() = std::string();
-      if (progress.is_done() && can_chunk) bytes += kLastChunk;
-    } else if (progress.is_done()) {
-      Response response = std::move(out.response());
+    if (progress.is_done() && !progress.out().is_stream()) {
+      Response response = std::move(progress.out().response());
       co_return co_await send(request, std::move(response));
     }
+    const std::string bytes = next_of_stream(request, progress, has_started);
     if (!bytes.empty() && !co_await write(bytes)) co_return false;
     if (progress.is_done()) co_return true;
     if (has_ended_) co_return false;  // `progress` cancels on its way out
     co_await signal_.wait();
   }
+}
+
+/// What there is to send of a stream; nothing while there is none.
+std::string Connection::next_of_stream(const Request& request,
+                                       PlanInProgress& progress,
+                                       bool& has_started) {
+  std::string bytes;
+  Output& out = progress.out();
+  if (!out.is_stream()) return bytes;
+  if (!std::exchange(has_started, true)) {
+    Response head = progress.stream_response();
+    service_.decorate(request, head);
+    status_ = head.status;
+    bytes = is_http_1_0_ ? plain_stream_head(head) : stream_head(head, close_after_);
+  }
+  if (is_http_1_0_) {
+    bytes += out.bytes();
+  } else {
+    if (!out.bytes().empty()) append_chunk(bytes, out.bytes());
+    if (progress.is_done()) bytes += kLastChunk;
+  }
+  release(out.bytes());
+  return bytes;
 }
 
 void Connection::log_request(const Request& request, const Route* route, Clock::time_point start) {
@@ -312,7 +327,7 @@ awaitable<bool> Connection::serve_one() {
   if (!co_await read_body(*reader)) co_return false;
   request.body = reader->take_body();
   reader.reset();
-  if (input_.empty()) input_ = std::string();  // its memory, too
+  if (input_.empty()) release(input_);
   phase_ = Phase::Answer;
   const bool sent = co_await answer(**route, request);
   log_request(request, *route, start);

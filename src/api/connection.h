@@ -21,6 +21,8 @@
 
 namespace symbiont::api {
 
+class PlanInProgress;
+
 class Connection : public std::enable_shared_from_this<Connection> {
  public:
   using Clock = std::chrono::steady_clock;
@@ -58,6 +60,9 @@ class Connection : public std::enable_shared_from_this<Connection> {
   [[nodiscard]] boost::asio::awaitable<bool> carry_out(const Route& route,
                                                        const Request& request,
                                                        Plan plan);
+  [[nodiscard]] std::string next_of_stream(const Request& request,
+                                           PlanInProgress& progress,
+                                           bool& has_started);
   [[nodiscard]] boost::asio::awaitable<bool> send(const Request& request, Response response);
   [[nodiscard]] boost::asio::awaitable<bool> send_error(const ApiError& error);
   [[nodiscard]] boost::asio::awaitable<bool> write(std::string_view bytes);

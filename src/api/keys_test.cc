@@ -21,7 +21,7 @@ class KeysTest : public ::testing::Test {
     folder_ = ::mkdtemp(name.data());
     path_ = folder_ / "keys.json";
   }
-  ~KeysTest() override { std::filesystem::remove_all(folder_); }
+  void TearDown() override { std::filesystem::remove_all(folder_); }
 
   NewKey make(const std::string& agent, std::optional<std::chrono::seconds> lifetime = {}) {
     auto made = add_key(path_, agent, Scopes().with(Scope::Inference), lifetime);

@@ -135,7 +135,7 @@ class AuthenticateTest : public ::testing::Test {
     EXPECT_TRUE(made.has_value());
     if (made.has_value()) key_ = made->key;
   }
-  ~AuthenticateTest() override { std::filesystem::remove_all(folder_); }
+  void TearDown() override { std::filesystem::remove_all(folder_); }
 
   std::filesystem::path folder_;
   IdentityRules rules_;

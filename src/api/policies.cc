@@ -58,18 +58,19 @@ Result<TlsContext> make_tls_context(const TlsSettings& settings) {
   namespace ssl = boost::asio::ssl;
   auto context = std::make_shared<ssl::context>(ssl::context::tls_server);
   boost::system::error_code error;
-  context->set_options(ssl::context::default_workarounds | ssl::context::no_sslv2 |
-                           ssl::context::no_sslv3 | ssl::context::no_tlsv1 |
-                           ssl::context::no_tlsv1_1,
-                       error);
+  // Each returns the error that it also sets.
+  (void)context->set_options(ssl::context::default_workarounds | ssl::context::no_sslv2 |
+                                 ssl::context::no_sslv3 | ssl::context::no_tlsv1 |
+                                 ssl::context::no_tlsv1_1,
+                             error);
   const auto failed = [&error](std::string_view what, const std::filesystem::path& file) {
     return fail(ErrorCode::InvalidArgument,
                 fmt::format("{} '{}': {}", what, file.string(), error.message()));
   };
   if (error) return failed("TLS", {});
-  context->use_certificate_chain_file(settings.certificate_file.string(), error);
+  (void)context->use_certificate_chain_file(settings.certificate_file.string(), error);
   if (error) return failed("certificate", settings.certificate_file);
-  context->use_private_key_file(settings.private_key_file.string(), ssl::context::pem, error);
+  (void)context->use_private_key_file(settings.private_key_file.string(), ssl::context::pem, error);
   if (error) return failed("private key", settings.private_key_file);
   return context;
 }

@@ -154,7 +154,7 @@ inline Answer split(const std::string& text) {
 
 class ServerFixture : public ::testing::Test {
  protected:
-  ~ServerFixture() override { stop(); }
+  void TearDown() override { stop(); }
 
   /// Models "open" (everybody's), "own" (ann's) and, for nobody, "hidden".
   void start(ServerSettings settings = {},

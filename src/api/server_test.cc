@@ -164,7 +164,10 @@ class KeyedServerTest : public ServerFixture {
     folder_ = ::mkdtemp(name.data());
     settings_.keys_file = folder_ / "keys.json";
   }
-  ~KeyedServerTest() override { std::filesystem::remove_all(folder_); }
+  void TearDown() override {
+    ServerFixture::TearDown();
+    std::filesystem::remove_all(folder_);
+  }
   NewKey make(const std::string& agent,
               Scopes scopes,
               std::optional<std::chrono::seconds> lifetime = {}) {

@@ -86,6 +86,12 @@ struct Dispatcher::Impl {
   /// Takes a task out of the queue; its on_end is then the keeper's to call.
   [[nodiscard]] bool unqueue(const TaskPtr& task) SYMBIONT_REQUIRES(mutex);
   void leave(const TaskPtr& task) SYMBIONT_REQUIRES(mutex);
+  /// The next one that ends without having run: cancelled, or late. Null when it is over.
+  [[nodiscard]] TaskPtr wait_never_run(bool& is_late);
+  void finish_end() SYMBIONT_REQUIRES(mutex);
+  [[nodiscard]] bool is_idle() const SYMBIONT_REQUIRES(mutex) {
+    return tasks.empty() && ending == 0;
+  }
 
   const Run run;
   const DispatcherLimits limits;
@@ -167,8 +173,7 @@ void Dispatcher::Impl::work() {
     }
     execute(task);
     const MutexLock lock(mutex);
-    --ending;
-    if (tasks.empty() && ending == 0) nothing_left.notify_all();
+    finish_end();
   }
 }
 
@@ -199,30 +204,31 @@ void Dispatcher::Impl::execute(const TaskPtr& task) {
   task->events = {};
 }
 
-void Dispatcher::Impl::keep() {
-  while (true) {
-    TaskPtr task;
-    bool is_late = false;
-    {
-      const MutexLock lock(mutex);
-      while (cancelled.empty() && (deadlines.empty() || deadlines.begin()->first > Clock::now())) {
-        if (stopping && tasks.empty()) return;
-        if (deadlines.empty()) {
-          keeper_wake.wait(mutex);
-        } else {
-          keeper_wake.wait_until(mutex, deadlines.begin()->first);
-        }
-      }
-      is_late = cancelled.empty();
-      task = is_late ? deadlines.begin()->second : cancelled.front();
-      if (is_late) {
-        (void)unqueue(task);  // it is there: deadlines holds queued ones only
-      } else {
-        cancelled.pop_front();
-      }
-      tasks.erase(task->id());
-      ++ending;
+TaskPtr Dispatcher::Impl::wait_never_run(bool& is_late) {
+  const MutexLock lock(mutex);
+  while (cancelled.empty() && (deadlines.empty() || deadlines.begin()->first > Clock::now())) {
+    if (stopping && tasks.empty()) return nullptr;
+    if (deadlines.empty()) {
+      keeper_wake.wait(mutex);
+    } else {
+      keeper_wake.wait_until(mutex, deadlines.begin()->first);
     }
+  }
+  is_late = cancelled.empty();
+  TaskPtr task = is_late ? deadlines.begin()->second : cancelled.front();
+  if (is_late) {
+    (void)unqueue(task);  // it is there: deadlines holds queued ones only
+  } else {
+    cancelled.pop_front();
+  }
+  tasks.erase(task->id());
+  ++ending;
+  return task;
+}
+
+void Dispatcher::Impl::keep() {
+  bool is_late = false;
+  while (const TaskPtr task = wait_never_run(is_late)) {
     const milliseconds waited = since(task->submitted);
     if (is_late) {
       const runner_error::ExecutionTimeout detail{task->request.options.timeout};
@@ -232,9 +238,13 @@ void Dispatcher::Impl::keep() {
     }
     task->events = {};
     const MutexLock lock(mutex);
-    --ending;
-    if (tasks.empty() && ending == 0) nothing_left.notify_all();
+    finish_end();
   }
+}
+
+void Dispatcher::Impl::finish_end() {
+  --ending;
+  if (is_idle()) nothing_left.notify_all();
 }
 
 bool Dispatcher::Impl::unqueue(const TaskPtr& task) {
@@ -263,7 +273,7 @@ Dispatcher::~Dispatcher() {
   {
     const MutexLock lock(impl_->mutex);
     impl_->stopping = true;
-    while (!impl_->tasks.empty() || impl_->ending != 0)
+    while (!impl_->is_idle())
       impl_->nothing_left.wait(impl_->mutex);
     threads.swap(impl_->threads);
     impl_->work_there.notify_all();
@@ -362,9 +372,9 @@ void Dispatcher::stop_accepting() {
 bool Dispatcher::wait_idle(milliseconds patience) {
   const Clock::time_point until = Clock::now() + patience;
   const MutexLock lock(impl_->mutex);
-  while (!impl_->tasks.empty() || impl_->ending != 0) {
+  while (!impl_->is_idle()) {
     if (impl_->nothing_left.wait_until(impl_->mutex, until) == std::cv_status::timeout) {
-      return impl_->tasks.empty() && impl_->ending == 0;
+      return impl_->is_idle();
     }
   }
   return true;
