@@ -47,7 +47,7 @@ Policies make_policies(const ServerSettings& settings, std::span<const Listener>
   for (const auto& [uid, agent] : settings.unix_agents)
     rules.unix_agents.emplace(uid, agent);
   const QuotaLimits quotas{settings.quotas.requests_per_minute, settings.quotas.tokens_per_minute};
-  return {.host_check = HostCheck(std::move(hosts), any_address),
+  return {.host_check = HostCheck(hosts, any_address),
           .cors = Cors(settings.cors_origins),
           .authenticator = Authenticator(std::move(rules)),
           .quotas = std::make_shared<Quotas>(quotas),

@@ -84,7 +84,8 @@ void Server::Impl::start_connection(UniqueFd fd, const Listener& listener) {
   Socket socket(loop);
   boost::system::error_code error;
   const int protocol = listener.is_unix() ? 0 : IPPROTO_TCP;
-  socket.assign(asio::generic::stream_protocol(listener.family(), protocol), fd.get(), error);
+  // Returns the error that it also sets.
+  (void)socket.assign(asio::generic::stream_protocol(listener.family(), protocol), fd.get(), error);
   if (error) {
     log.error("connection_failed", {{"message", error.message()}});
     return;

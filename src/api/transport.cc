@@ -37,12 +37,12 @@ class PlainTransport final : public Transport {
 
   void end_sending() override {
     boost::system::error_code ignored;  // the peer may be gone already
-    socket_.shutdown(Socket::shutdown_send, ignored);
+    (void)socket_.shutdown(Socket::shutdown_send, ignored);
   }
 
   void cancel() override {
     boost::system::error_code ignored;  // nothing was pending
-    socket_.cancel(ignored);
+    (void)socket_.cancel(ignored);
   }
 
  private:
@@ -75,12 +75,12 @@ class TlsTransport final : public Transport {
 
   void end_sending() override {
     boost::system::error_code ignored;  // the peer may be gone already
-    stream_.next_layer().shutdown(Socket::shutdown_send, ignored);
+    (void)stream_.next_layer().shutdown(Socket::shutdown_send, ignored);
   }
 
   void cancel() override {
     boost::system::error_code ignored;  // nothing was pending
-    stream_.next_layer().cancel(ignored);
+    (void)stream_.next_layer().cancel(ignored);
   }
 
  private:

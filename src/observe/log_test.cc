@@ -1,5 +1,6 @@
 #include "observe/log.h"
 
+#include <fcntl.h>
 #include <unistd.h>
 
 #include <array>
@@ -17,7 +18,7 @@ class LogTest : public ::testing::Test {
  protected:
   LogTest() {
     std::array<int, 2> ends{};
-    EXPECT_EQ(::pipe(ends.data()), 0);
+    EXPECT_EQ(::pipe2(ends.data(), O_CLOEXEC), 0);
     read_end_.reset(ends[0]);
     write_end_.reset(ends[1]);
     log_.emplace(write_end_.get());

@@ -62,7 +62,7 @@ bool is_loopback_name(std::string_view name) {
   return ::inet_pton(AF_INET6, text.c_str(), &v6) == 1 && IN6_IS_ADDR_LOOPBACK(&v6);
 }
 
-HostCheck::HostCheck(std::vector<std::string> allowed, bool any_address)
+HostCheck::HostCheck(const std::vector<std::string>& allowed, bool any_address)
     : any_address_(any_address) {
   for (const std::string& name : allowed) {
     // An IPv6 address may come without its brackets here.

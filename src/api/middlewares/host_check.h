@@ -25,7 +25,7 @@ class HostCheck {
  public:
   /// `allowed`: what Host may be beside a loopback name. Listening on an unspecified address
   /// (0.0.0.0, ::) lets every IP address pass, which no name can be rebound to.
-  HostCheck(std::vector<std::string> allowed, bool any_address);
+  HostCheck(const std::vector<std::string>& allowed, bool any_address);
 
   [[nodiscard]] std::optional<ApiError> check(const Request& request) const;
 

@@ -43,7 +43,7 @@ Json CompletionWriter::head(const std::string& object) const {
 }
 
 void CompletionWriter::write_chunk(std::size_t choice,
-                                   Json delta,
+                                   const Json& delta,
                                    const char* finish_reason,
                                    Output& out) {
   Json object = head(format_.chunk_object);

@@ -47,7 +47,7 @@ class CompletionWriter : public AnswerWriter {
   [[nodiscard]] virtual Json logprobs(const ExecutionResult& result) const = 0;
   [[nodiscard]] virtual const char* finish_reason(const ExecutionResult& result) const;
 
-  void write_chunk(std::size_t choice, Json delta, const char* finish_reason, Output& out);
+  void write_chunk(std::size_t choice, const Json& delta, const char* finish_reason, Output& out);
   /// Whether a choice's first chunk is out; from now on it is.
   [[nodiscard]] bool start(std::size_t choice);
 
