@@ -117,7 +117,7 @@ class Planner {
     std::vector<std::string> arguments = policy_.arguments;
     arguments.insert(arguments.begin(), policy_.program.filename().string());
     plan_.argv = words(arguments);
-    std::vector<std::string> environment;
+    std::vector<std::string> environment = policy_.environment;
     if (policy_.root == RootKind::EmptyAfterExec)
       environment.push_back(std::string(kLockdownVariable) + "=" + encode(spec));
     plan_.envp = words(environment);

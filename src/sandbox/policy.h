@@ -40,9 +40,10 @@ struct Policy {
   bool undumpable = true;
   bool strict = true;  ///< refuse when a control cannot be enforced
 
+  std::vector<std::string> environment;
+
   // RootKind::View only.
   std::vector<ViewEntry> view;
-  std::vector<std::string> environment;
   std::string working_directory = "/";
   NetworkAccessMode network = NetworkAccessMode::None;
   bool report_files = false;  ///< tell denied files by name

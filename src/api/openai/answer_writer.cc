@@ -71,7 +71,7 @@ void CompletionWriter::on_end(std::size_t choice, const ExecutionResult& result,
   if (format_.stream) {
     Json last = last_choice(result, !start(choice));
     last["logprobs"] = logprobs(result);
-    write_chunk(choice, std::move(last), finish_reason(result), out);
+    write_chunk(choice, last, finish_reason(result), out);
     return;
   }
   Json item = {{"index", choice}};
