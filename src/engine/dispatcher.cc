@@ -211,7 +211,8 @@ TaskPtr Dispatcher::Impl::wait_never_run(bool& is_late) {
     if (deadlines.empty()) {
       keeper_wake.wait(mutex);
     } else {
-      keeper_wake.wait_until(mutex, deadlines.begin()->first);
+      const Clock::time_point until = deadlines.begin()->first;  // a copy: the entry may go away
+      keeper_wake.wait_until(mutex, until);
     }
   }
   is_late = cancelled.empty();

@@ -125,6 +125,7 @@ TEST_F(DispatcherTest, RunsAndReports) {
 TEST_F(DispatcherTest, QueuesWhatIsAboveTheLimit) {
   start({.max_running = 2, .max_running_per_agent = 2});
   std::vector<Submitted> all;
+  all.reserve(5);
   for (int i = 0; i < 5; ++i)
     all.push_back(submit("block" + std::to_string(i)));
   (void)engine_.wait_started(2);
