@@ -127,6 +127,8 @@ int status_of(ErrorKind kind) {
       return 429;
     case ErrorKind::Internal:
       return 500;
+    case ErrorKind::NotImplemented:
+      return 501;
     case ErrorKind::Unavailable:
       return 503;
     case ErrorKind::Timeout:

@@ -28,6 +28,7 @@ enum class ErrorKind : std::uint8_t {
   HeadTooLarge,     ///< 431
   RateLimited,      ///< 429: a quota or a queue of this agent
   Internal,         ///< 500
+  NotImplemented,   ///< 501: the API has it, this server has not
   Unavailable,      ///< 503: later, perhaps
   Timeout,          ///< 504: the execution's deadline passed
 };
@@ -49,8 +50,8 @@ struct ApiError {
 
 [[nodiscard]] ApiError model_not_found(std::string_view model_id);
 
-/// Puts an error into the words of one API.
-using ErrorRenderer = Response (*)(const ApiError& error);
+/// Puts an error into the words of one API. Of `request` only what admit() filled in may be used.
+using ErrorRenderer = Response (*)(const ApiError& error, const Request& request);
 
 /// The part that all renderers share: status, Retry-After, the error's own headers.
 [[nodiscard]] Response start_error_response(const ApiError& error);

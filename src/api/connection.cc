@@ -217,7 +217,7 @@ awaitable<bool> Connection::send(const Request& request, Response response) {
 awaitable<bool> Connection::send_error(const ApiError& error) {
   is_expired_ = false;
   const Request unknown;
-  Response response = openai::render_error(error);
+  Response response = openai::render_error(error, unknown);
   co_return co_await send(unknown, std::move(response));
 }
 
@@ -225,7 +225,7 @@ awaitable<bool> Connection::answer(const Route& route, Request& request) {
   Handled handled = route.handler(service_.gateway(), request);
   release(request.body);
   if (!handled.has_value()) {
-    Response response = route.render_error(handled.error());
+    Response response = route.render_error(handled.error(), request);
     co_return co_await send(request, std::move(response));
   }
   if (auto* response = std::get_if<Response>(&*handled)) {

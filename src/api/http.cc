@@ -33,8 +33,10 @@ std::string_view reason_phrase(int status) {
       {429, "Too Many Requests"},
       {431, "Request Header Fields Too Large"},
       {500, "Internal Server Error"},
+      {501, "Not Implemented"},
       {503, "Service Unavailable"},
       {504, "Gateway Timeout"},
+      {529, "Overloaded"},
   };
   const auto* found = std::ranges::find(kPhrases, status, &std::pair<int, std::string_view>::first);
   return found == std::end(kPhrases) ? "Unknown" : found->second;

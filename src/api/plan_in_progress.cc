@@ -88,7 +88,7 @@ void PlanInProgress::fail(const ApiError& error) {
     writer_->on_error(error, out_);
     return;
   }
-  Response response = route_.render_error(error);
+  Response response = route_.render_error(error, request_);
   if (!handles_.empty()) response.headers.push_back(execution_header());
   out_.respond(std::move(response));
 }

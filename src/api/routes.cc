@@ -6,27 +6,77 @@
 
 #include "api/admin/executions.h"
 #include "api/admin/health.h"
+#include "api/anthropic/errors.h"
+#include "api/anthropic/messages.h"
+#include "api/anthropic/models.h"
+#include "api/ollama/errors.h"
+#include "api/ollama/generate.h"
+#include "api/ollama/models.h"
 #include "api/openai/chat.h"
 #include "api/openai/completions.h"
 #include "api/openai/errors.h"
 #include "api/openai/models.h"
+#include "api/openai/responses.h"
 
 namespace symbiont::api {
 namespace {
 
 constexpr std::string_view kParameter = "{id}";
 
+// /v1/models is both OpenAI's and Anthropic's; only the latter's clients name a version.
+Handled list_models(Gateway& gateway, const Request& request) {
+  return anthropic::is_client(request) ? anthropic::list_models(gateway, request)
+                                       : openai::list_models(gateway, request);
+}
+
+Handled get_model(Gateway& gateway, const Request& request) {
+  return anthropic::is_client(request) ? anthropic::get_model(gateway, request)
+                                       : openai::get_model(gateway, request);
+}
+
+Response render_models_error(const ApiError& error, const Request& request) {
+  return anthropic::is_client(request) ? anthropic::render_error(error, request)
+                                       : openai::render_error(error, request);
+}
+
 constexpr Route kRoutes[] = {
     {Method::Get, "/healthz", Scope::Public, admin::healthz, openai::render_error},
     {Method::Get, "/readyz", Scope::Public, admin::readyz, openai::render_error},
     {Method::Get, "/metrics", Scope::Read, admin::metrics, openai::render_error},
 
-    {Method::Get, "/v1/models", Scope::Inference, openai::list_models, openai::render_error},
-    {Method::Get, "/v1/models/{id}", Scope::Inference, openai::get_model, openai::render_error},
+    {Method::Get, "/v1/models", Scope::Inference, list_models, render_models_error},
+    {Method::Get, "/v1/models/{id}", Scope::Inference, get_model, render_models_error},
     {Method::Post, "/v1/chat/completions", Scope::Inference, openai::create_chat_completion,
      openai::render_error},
     {Method::Post, "/v1/completions", Scope::Inference, openai::create_completion,
      openai::render_error},
+
+    {Method::Post, "/v1/responses", Scope::Inference, openai::create_response,
+     openai::render_error},
+
+    {Method::Post, "/v1/messages", Scope::Inference, anthropic::create_message,
+     anthropic::render_error},
+    {Method::Post, "/v1/messages/count_tokens", Scope::Inference, anthropic::count_tokens,
+     anthropic::render_error},
+
+    {Method::Post, "/api/chat", Scope::Inference, ollama::chat, ollama::render_error},
+    {Method::Post, "/api/generate", Scope::Inference, ollama::generate, ollama::render_error},
+    {Method::Get, "/api/tags", Scope::Inference, ollama::list_models, ollama::render_error},
+    {Method::Post, "/api/show", Scope::Inference, ollama::show_model, ollama::render_error},
+    {Method::Get, "/api/ps", Scope::Inference, ollama::list_running, ollama::render_error},
+    {Method::Get, "/api/version", Scope::Inference, ollama::version, ollama::render_error},
+    {Method::Post, "/api/pull", Scope::Inference, ollama::refuse_management, ollama::render_error},
+    {Method::Post, "/api/push", Scope::Inference, ollama::refuse_management, ollama::render_error},
+    {Method::Post, "/api/create", Scope::Inference, ollama::refuse_management,
+     ollama::render_error},
+    {Method::Post, "/api/copy", Scope::Inference, ollama::refuse_management, ollama::render_error},
+    {Method::Delete, "/api/delete", Scope::Inference, ollama::refuse_management,
+     ollama::render_error},
+    {Method::Post, "/api/blobs/{id}", Scope::Inference, ollama::refuse_management,
+     ollama::render_error},
+    {Method::Post, "/api/embed", Scope::Inference, ollama::refuse_embeddings, ollama::render_error},
+    {Method::Post, "/api/embeddings", Scope::Inference, ollama::refuse_embeddings,
+     ollama::render_error},
 
     {Method::Get, "/admin/executions", Scope::Admin, admin::list_executions, openai::render_error},
     {Method::Delete, "/admin/executions/{id}", Scope::Admin, admin::cancel_execution,
@@ -75,8 +125,12 @@ std::expected<RouteMatch, ApiError> find_route(Method method, std::string_view p
                                   .headers = {{"Allow", allowed}}});
 }
 
-ErrorRenderer error_renderer_for(std::string_view /*path*/) {
-  return openai::render_error;
+ErrorRenderer error_renderer_for(const Request& request) {
+  const std::string_view path = request.path;
+  if (path.starts_with("/api/")) return ollama::render_error;
+  const bool is_anthropic = path == "/v1/messages" || path.starts_with("/v1/messages/") ||
+                            (path.starts_with("/v1/") && anthropic::is_client(request));
+  return is_anthropic ? anthropic::render_error : openai::render_error;
 }
 
 }  // namespace symbiont::api

@@ -35,7 +35,7 @@ struct RouteMatch {
 [[nodiscard]] std::expected<RouteMatch, ApiError> find_route(Method method, std::string_view path);
 
 /// How errors are said for a path that has no row: as the API would whose paths are like it.
-[[nodiscard]] ErrorRenderer error_renderer_for(std::string_view path);
+[[nodiscard]] ErrorRenderer error_renderer_for(const Request& request);
 
 }  // namespace symbiont::api
 

@@ -34,17 +34,18 @@ std::expected<const Route*, ApiError> Service::find_and_authorize(Request& reque
 }
 
 std::expected<const Route*, Response> Service::admit(Request& request) {
-  const ErrorRenderer render = error_renderer_for(request.path);
+  const ErrorRenderer render = error_renderer_for(request);
   request.id = request_id_for(request);  // first: every answer carries it
   // Before anything that depends on who asks: a page with a foreign name has no business here.
   if (auto refused = policies_.host_check.check(request); refused.has_value()) {
-    return std::unexpected(render(*refused));
+    return std::unexpected(render(*refused, request));
   }
   auto cors = policies_.cors.check(request);
-  if (auto* refused = std::get_if<ApiError>(&cors)) return std::unexpected(render(*refused));
+  if (auto* refused = std::get_if<ApiError>(&cors))
+    return std::unexpected(render(*refused, request));
   if (auto* answer = std::get_if<Response>(&cors)) return std::unexpected(std::move(*answer));
   auto route = find_and_authorize(request);
-  if (!route.has_value()) return std::unexpected(render(route.error()));
+  if (!route.has_value()) return std::unexpected(render(route.error(), request));
   return *route;
 }
 
@@ -55,7 +56,10 @@ void Service::set_policies(Policies policies) {
 }
 
 void Service::decorate(const Request& request, Response& response) const {
-  if (!request.id.empty()) response.headers.push_back({"x-request-id", request.id});
+  if (!request.id.empty()) {
+    response.headers.push_back({"x-request-id", request.id});
+    response.headers.push_back({"request-id", request.id});  // where Anthropic's clients look
+  }
   response.headers.push_back({"X-Content-Type-Options", "nosniff"});
   response.headers.push_back({"Cache-Control", "no-store"});
   for (Header& header : policies_.cors.headers_for(request))

@@ -33,7 +33,9 @@ std::variant<std::monostate, ApiError, Response> Cors::check(const Request& requ
   Response response{.status = 204, .content_type = "", .headers = headers_for(request)};
   response.headers.push_back({"Access-Control-Allow-Methods", "GET, POST, DELETE"});
   response.headers.push_back(
-      {"Access-Control-Allow-Headers", "authorization, content-type, x-api-key, x-request-id"});
+      {"Access-Control-Allow-Headers",
+       "anthropic-beta, anthropic-dangerous-direct-browser-access, anthropic-version, "
+       "authorization, content-type, x-api-key, x-request-id"});
   response.headers.push_back({"Access-Control-Max-Age", "600"});
   return response;
 }
@@ -41,9 +43,10 @@ std::variant<std::monostate, ApiError, Response> Cors::check(const Request& requ
 std::vector<Header> Cors::headers_for(const Request& request) const {
   const std::string_view origin = request.header("origin");
   if (origin.empty() || !allows(origin)) return {};
-  return {{"Access-Control-Allow-Origin", std::string(origin)},
-          {"Access-Control-Expose-Headers", "x-request-id, x-execution-id, retry-after"},
-          {"Vary", "Origin"}};
+  return {
+      {"Access-Control-Allow-Origin", std::string(origin)},
+      {"Access-Control-Expose-Headers", "x-request-id, request-id, x-execution-id, retry-after"},
+      {"Vary", "Origin"}};
 }
 
 }  // namespace symbiont::api

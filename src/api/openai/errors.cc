@@ -14,6 +14,7 @@ std::string_view type_of(ErrorKind kind) {
     case ErrorKind::RateLimited:
       return "rate_limit_error";
     case ErrorKind::Internal:
+    case ErrorKind::NotImplemented:
     case ErrorKind::Unavailable:
     case ErrorKind::Timeout:
       return "server_error";
@@ -43,7 +44,7 @@ Json error_object(const ApiError& error) {
             {"code", text_or_null(error.code)}}}};
 }
 
-Response render_error(const ApiError& error) {
+Response render_error(const ApiError& error, const Request& /*request*/) {
   Response response = start_error_response(error);
   response.body = dump(error_object(error));
   return response;

@@ -9,7 +9,7 @@ namespace symbiont::api::openai {
 
 /// {"error": {"message", "type", "param", "code"}}
 [[nodiscard]] Json error_object(const ApiError& error);
-[[nodiscard]] Response render_error(const ApiError& error);
+[[nodiscard]] Response render_error(const ApiError& error, const Request& request = {});
 
 }  // namespace symbiont::api::openai
 

@@ -1,0 +1,93 @@
+#include "api/anthropic/message_writer.h"
+
+#include <utility>
+
+#include "api/anthropic/errors.h"
+#include "api/request_fields.h"
+#include "api/sse.h"
+
+namespace symbiont::api::anthropic {
+namespace {
+
+void write_event(Output& out, const Json& object) {
+  std::string event;
+  append_event(event, dump(object), object["type"].get_ref<const std::string&>());
+  out.write(event);
+}
+
+/// The whole prompt counts, also what was remembered of it: callers cannot ask for that here.
+Json usage_of(const TokenUsage& usage) {
+  return {{"input_tokens", usage.prompt_tokens}, {"output_tokens", usage.completion_tokens}};
+}
+
+Json stop_of(const ExecutionMetadata& metadata) {
+  return {{"stop_reason", metadata.finish_reason == "length" ? "max_tokens" : "end_turn"},
+          {"stop_sequence", nullptr}};
+}
+
+Json text_block(std::string_view text) {
+  return {{"type", "text"}, {"text", text}};
+}
+
+}  // namespace
+
+MessageWriter::MessageWriter(std::string model, std::string request_id, bool stream)
+    : model_(std::move(model)), request_id_(std::move(request_id)), stream_(stream) {}
+
+void MessageWriter::on_start(const std::vector<std::string>& execution_ids) {
+  id_ = id_from_execution("msg_", execution_ids.front());
+}
+
+Json MessageWriter::message() const {
+  return {{"id", id_},
+          {"type", "message"},
+          {"role", "assistant"},
+          {"model", model_},
+          {"content", Json::array()},
+          {"stop_reason", nullptr},
+          {"stop_sequence", nullptr},
+          {"usage", usage_of({})}};
+}
+
+/// Its usage is nothing yet; message_delta has the totals, which replace it.
+void MessageWriter::start_message(Output& out) {
+  if (std::exchange(has_started_, true)) return;
+  write_event(out, {{"type", "message_start"}, {"message", message()}});
+}
+
+void MessageWriter::on_text(std::size_t /*choice*/, std::string_view text, Output& out) {
+  start_message(out);
+  if (!std::exchange(has_block_, true)) {
+    write_event(out,
+                {{"type", "content_block_start"}, {"index", 0}, {"content_block", text_block("")}});
+  }
+  write_event(out, {{"type", "content_block_delta"},
+                    {"index", 0},
+                    {"delta", {{"type", "text_delta"}, {"text", text}}}});
+}
+
+void MessageWriter::on_end(std::size_t /*choice*/, const ExecutionResult& result, Output& out) {
+  if (!stream_) {
+    Json object = message();
+    if (!result.response.empty()) object["content"].push_back(text_block(result.response));
+    object.update(stop_of(result.metadata));
+    object["usage"] = usage_of(result.metadata.usage);
+    out.respond({.body = dump(object)});
+    return;
+  }
+  start_message(out);
+  if (has_block_) write_event(out, {{"type", "content_block_stop"}, {"index", 0}});
+  write_event(out, {{"type", "message_delta"},
+                    {"delta", stop_of(result.metadata)},
+                    {"usage", usage_of(result.metadata.usage)}});
+}
+
+void MessageWriter::finish(Output& out) {
+  if (stream_) write_event(out, {{"type", "message_stop"}});
+}
+
+void MessageWriter::on_error(const ApiError& error, Output& out) {
+  write_event(out, error_object(error, request_id_));
+}
+
+}  // namespace symbiont::api::anthropic

@@ -1,0 +1,16 @@
+#ifndef SYMBIONT_API_ANTHROPIC_MESSAGES_H_
+#define SYMBIONT_API_ANTHROPIC_MESSAGES_H_
+
+#include "api/answer.h"
+#include "api/gateway.h"
+
+namespace symbiont::api::anthropic {
+
+/// POST /v1/messages
+[[nodiscard]] Handled create_message(Gateway& gateway, const Request& request);
+/// POST /v1/messages/count_tokens: the prompt's exact length; nothing is answered.
+[[nodiscard]] Handled count_tokens(Gateway& gateway, const Request& request);
+
+}  // namespace symbiont::api::anthropic
+
+#endif  // SYMBIONT_API_ANTHROPIC_MESSAGES_H_
