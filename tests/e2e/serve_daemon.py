@@ -1,6 +1,7 @@
 """A running `symbiont serve` for tests, and a client for it that needs the standard library only."""
 
 import http.client
+import importlib
 import json
 import os
 import pathlib
@@ -8,6 +9,7 @@ import queue
 import re
 import signal
 import subprocess
+import sys
 import threading
 import time
 
@@ -16,6 +18,7 @@ CACHE = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / "
 MODEL = os.environ.get("SYMBIONT_TEST_MODEL") or str(
     CACHE / "symbiont/models/SmolLM2-135M-Instruct.Q4_1.gguf")
 START_SECONDS = 30
+ROOT = pathlib.Path(os.environ["SYMBIONT_SOURCE_DIR"])
 
 CONFIG = """
 [slm]
@@ -46,6 +49,19 @@ def until(condition, seconds=20):
             return True
         time.sleep(0.02)
     return False
+
+
+def client_package(name):
+    """A Python package that scripts/bootstrap test leaves in the cache; None when it is not there."""
+    version = re.search(rf"^{name.upper()}_VERSION=(.*)$", (ROOT / "scripts/versions").read_text(), re.M)[1]
+    sys.path.insert(0, str(CACHE / f"symbiont/{name}-{version}"))
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        if os.environ.get("SYMBIONT_REQUIRE") == "all":
+            raise
+        print(f"skipped: no {name} package ({error}); scripts/bootstrap test installs it")
+        return None
 
 
 def key_command(*arguments):

@@ -9,30 +9,14 @@ import signal
 import socket
 import ssl
 import subprocess
-import sys
 import tempfile
 import time
 import unittest
 
 from cli_test import descendants, is_running
-from serve_daemon import BINARY, CACHE, CONFIG, MODEL, Daemon, key_command, messages, until
+from serve_daemon import BINARY, CONFIG, MODEL, Daemon, client_package, key_command, messages, until
 
-ROOT = pathlib.Path(os.environ["SYMBIONT_SOURCE_DIR"])
 LONG = {"prompt": "Tell me a very long story about the sea.", "max_tokens": 2000}
-
-
-def openai_client():
-    """The openai package that scripts/bootstrap test leaves in the cache; None when it is not there."""
-    version = re.search(r"^OPENAI_VERSION=(.*)$", (ROOT / "scripts/versions").read_text(), re.M)[1]
-    sys.path.insert(0, str(CACHE / f"symbiont/openai-{version}"))
-    try:
-        import openai  # pylint: disable=import-outside-toplevel
-    except ImportError as error:
-        if os.environ.get("SYMBIONT_REQUIRE") == "all":
-            raise
-        print(f"skipped: no openai package ({error}); scripts/bootstrap test installs it")
-        return None
-    return openai
 
 
 class Folder(unittest.TestCase):
@@ -158,7 +142,7 @@ class WithoutKeys(Folder):
         self.assertIn('"chat.completion"', result.stdout, result.stderr)
 
     def test_the_openai_package(self):
-        openai = openai_client()
+        openai = client_package("openai")
         if openai is None:
             self.skipTest("no openai package")
         client = openai.OpenAI(base_url=f"http://127.0.0.1:{self.daemon.port}/v1", api_key="none")

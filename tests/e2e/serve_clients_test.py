@@ -1,0 +1,217 @@
+"""The gateway with the real model, called by the packages that programs use for each API."""
+
+import json
+import pathlib
+import tempfile
+import unittest
+
+from serve_daemon import CONFIG, MODEL, Daemon, client_package, key_command
+
+CAPITAL = [{"role": "user", "content": "What is the capital of France?"}]
+SYSTEM = "You are a helpful assistant."
+PERSON = {"type": "object", "properties": {"name": {"type": "string"}, "age": {"type": "integer"}},
+          "required": ["name", "age"], "additionalProperties": False}
+
+
+class Clients(unittest.TestCase):
+    """One daemon for all; the agent of the key may use "small" only."""
+
+    @classmethod
+    def setUpClass(cls):
+        temporary = tempfile.TemporaryDirectory()
+        cls.addClassCleanup(temporary.cleanup)
+        folder = pathlib.Path(temporary.name)
+        keys = str(folder / "keys.json")
+        cls.key = key_command("new", "--keys", keys, "--agent", "reader").strip()
+        config = folder / "symbiont.toml"
+        config.write_text(CONFIG % {"model": MODEL, "server": f'keys_file = "{keys}"'})
+        cls.daemon = Daemon("--config", str(config))
+        cls.addClassCleanup(cls.daemon.stop)
+        cls.url = f"http://127.0.0.1:{cls.daemon.port}"
+
+    def package(self, name):
+        package = client_package(name)
+        if package is None:
+            self.skipTest(f"no {name} package")
+        return package
+
+    def execution(self, execution_id):
+        """What the log says of an execution."""
+        found = [e for e in self.daemon.events("execution") if e["execution_id"] == execution_id]
+        self.assertEqual(len(found), 1)
+        return found[0]
+
+
+class Anthropic(Clients):
+    def setUp(self):
+        self.anthropic = self.package("anthropic")
+        self.client = self.anthropic.Anthropic(base_url=self.url, api_key=self.key, max_retries=0)
+        self.addCleanup(self.client.close)
+        # The package has no argument for it any more; the API has.
+        self.ask = {"model": "small", "max_tokens": 16, "system": SYSTEM, "messages": CAPITAL,
+                    "extra_body": {"temperature": 0}}
+
+    def test_a_message_and_its_length(self):
+        raw = self.client.messages.with_raw_response.create(**self.ask)
+        message = raw.parse()
+        self.assertIn("Paris", message.content[0].text)
+        self.assertIn(message.stop_reason, {"end_turn", "max_tokens"})
+        self.assertEqual(message._request_id, raw.headers["x-request-id"])
+        logged = self.execution(raw.headers["x-execution-id"])
+        self.assertEqual(message.usage.output_tokens, logged["completion_tokens"])
+        self.assertEqual(message.usage.input_tokens, logged["prompt_tokens"])
+        counted = self.client.messages.count_tokens(model="small", system=SYSTEM, messages=CAPITAL)
+        self.assertEqual(counted.input_tokens, message.usage.input_tokens)
+
+    def test_a_stream_says_the_same(self):
+        whole = self.client.messages.create(**self.ask)
+        with self.client.messages.stream(**self.ask) as stream:
+            text = "".join(stream.text_stream)
+            final = stream.get_final_message()
+        self.assertEqual(text, whole.content[0].text)
+        self.assertEqual(final.content[0].text, text)
+        self.assertEqual(final.stop_reason, whole.stop_reason)
+        self.assertEqual(final.usage.output_tokens, whole.usage.output_tokens)
+        self.assertEqual(final.usage.input_tokens, whole.usage.input_tokens)
+
+    def test_why_it_ended(self):
+        short = self.client.messages.create(**{**self.ask, "max_tokens": 2})
+        self.assertEqual((short.stop_reason, short.usage.output_tokens), ("max_tokens", 2))
+
+    def test_models(self):
+        models = list(self.client.models.list())
+        self.assertEqual([m.id for m in models], ["small"])
+        self.assertEqual(self.client.models.retrieve("small").display_name, "Small")
+
+    def test_errors(self):
+        a = self.anthropic
+        for more, error, kind in (({"model": "other"}, a.NotFoundError, "not_found_error"),
+                                  ({"extra_body": {"temperature": 1.5}}, a.BadRequestError, "invalid_request_error"),
+                                  ({"tools": [{"name": "t", "input_schema": {"type": "object"}}]}, a.BadRequestError,
+                                   "invalid_request_error")):
+            with self.subTest(more=more), self.assertRaises(error) as raised:
+                self.client.messages.create(**{**self.ask, **more})
+            self.assertEqual(raised.exception.body["error"]["type"], kind)
+            self.assertEqual(raised.exception.body["request_id"], raised.exception.request_id)
+        stranger = a.Anthropic(base_url=self.url, api_key="sym-wrong", max_retries=0)
+        with stranger, self.assertRaises(a.AuthenticationError) as raised:
+            stranger.messages.create(**self.ask)
+        self.assertEqual(raised.exception.body["error"]["type"], "authentication_error")
+
+
+class Ollama(Clients):
+    def setUp(self):
+        self.ollama = self.package("ollama")
+        self.client = self.ollama.Client(host=self.url, headers={"Authorization": f"Bearer {self.key}"})
+        self.addCleanup(self.client.close)
+        self.options = {"temperature": 0, "num_predict": 16, "num_ctx": 4096}
+
+    def test_a_chat(self):
+        ask = [{"role": "system", "content": SYSTEM}, *CAPITAL]
+        whole = self.client.chat(model="small:latest", messages=ask, options=self.options, keep_alive="5m",
+                                 think=False)
+        self.assertIn("Paris", whole.message.content)
+        self.assertTrue(whole.done)
+        self.assertIn(whole.done_reason, {"stop", "length"})
+        self.assertGreater(whole.prompt_eval_count, 5)
+        for duration in (whole.total_duration, whole.prompt_eval_duration, whole.eval_duration):
+            self.assertGreater(duration, 0)
+        parts = list(self.client.chat(model="small", messages=ask, options=self.options, stream=True))
+        self.assertGreater(len(parts), 2)
+        self.assertEqual("".join(p.message.content for p in parts), whole.message.content)
+        self.assertEqual([p.done for p in parts], [False] * (len(parts) - 1) + [True])
+        self.assertEqual(parts[-1].eval_count, whole.eval_count)
+        self.assertEqual(parts[-1].prompt_eval_count, whole.prompt_eval_count)
+
+    def test_a_prompt(self):
+        answer = self.client.generate(model="small", prompt="What is the capital of France?", system=SYSTEM,
+                                      options=self.options)
+        self.assertIn("Paris", answer.response)
+        raw = self.client.generate(model="small", prompt="One, two, three,", raw=True,
+                                   options={"temperature": 0, "num_predict": 4})
+        self.assertEqual((raw.eval_count, raw.done_reason), (4, "length"))
+
+    def test_a_format_is_followed(self):
+        answer = self.client.chat(model="small", format=PERSON, options={"temperature": 0, "num_predict": 200},
+                                  messages=[{"role": "user", "content": "Describe Ann, who is 30, as JSON."}])
+        if answer.done_reason == "stop":
+            self.assertEqual(set(json.loads(answer.message.content)), {"name", "age"})
+        self.assertTrue(answer.message.content.lstrip().startswith("{"), answer.message.content)
+
+    def test_models(self):
+        self.assertEqual([m.model for m in self.client.list().models], ["small"])
+        self.assertGreater(self.client.list().models[0].size, 0)
+        self.assertEqual(self.client.show("small:latest").capabilities, ["completion"])
+        self.assertEqual(list(self.client.ps().models), [])
+
+    def test_errors(self):
+        for status, call in (
+                (404, lambda: self.client.chat(model="other", messages=CAPITAL)),
+                (404, lambda: self.client.show("other")),
+                (400, lambda: self.client.chat(model="small", messages=CAPITAL, options={"num_ctx": 100000})),
+                (400, lambda: self.client.chat(model="small", messages=CAPITAL, options={"mirostat": 1})),
+                (400, lambda: list(self.client.generate(model="small", prompt="x", think=True, stream=True))),
+                (501, lambda: self.client.pull("small")),
+                (501, lambda: self.client.embed(model="small", input="x"))):
+            with self.subTest(status=status), self.assertRaises(self.ollama.ResponseError) as raised:
+                call()
+            self.assertEqual(raised.exception.status_code, status)
+            self.assertGreater(len(raised.exception.error), 10)
+
+
+class OpenAiResponses(Clients):
+    def setUp(self):
+        self.openai = self.package("openai")
+        self.client = self.openai.OpenAI(base_url=self.url + "/v1", api_key=self.key, max_retries=0)
+        self.addCleanup(self.client.close)
+        self.ask = {"model": "small", "instructions": SYSTEM, "input": "What is the capital of France?",
+                    "temperature": 0, "max_output_tokens": 16, "store": False}
+
+    def test_a_response(self):
+        raw = self.client.responses.with_raw_response.create(**self.ask)
+        response = raw.parse()
+        self.assertIn("Paris", response.output_text)
+        logged = self.execution(raw.headers["x-execution-id"])
+        self.assertEqual(response.usage.input_tokens, logged["prompt_tokens"])
+        self.assertEqual(response.usage.output_tokens, logged["completion_tokens"])
+        # What it said can be sent back as it came.
+        again = self.client.responses.create(**{**self.ask, "input": [
+            *CAPITAL, *response.output, {"role": "user", "content": "And of Italy?"}]})
+        self.assertGreater(again.usage.input_tokens, response.usage.input_tokens)
+
+    def test_a_stream_says_the_same(self):
+        whole = self.client.responses.create(**self.ask)
+        with self.client.responses.stream(**self.ask) as stream:
+            events = list(stream)
+            final = stream.get_final_response() if events[-1].type == "response.completed" else events[-1].response
+        self.assertEqual(final.output_text, whole.output_text)
+        self.assertEqual("".join(e.delta for e in events if e.type == "response.output_text.delta"), whole.output_text)
+        self.assertEqual([e.sequence_number for e in events], list(range(len(events))))
+        self.assertEqual(final.usage.total_tokens, whole.usage.total_tokens)
+
+    def test_too_short_is_incomplete(self):
+        short = self.client.responses.create(**{**self.ask, "max_output_tokens": 2})
+        self.assertEqual((short.status, short.incomplete_details.reason), ("incomplete", "max_output_tokens"))
+        events = list(self.client.responses.create(**{**self.ask, "max_output_tokens": 2}, stream=True))
+        self.assertEqual(events[-1].type, "response.incomplete")
+
+    def test_a_format_is_followed(self):
+        response = self.client.responses.create(
+            model="small", input="Describe Ann, who is 30, as JSON.", temperature=0, max_output_tokens=200,
+            text={"format": {"type": "json_schema", "name": "person", "schema": PERSON, "strict": True}})
+        if response.status == "completed":
+            self.assertEqual(set(json.loads(response.output_text)), {"name", "age"})
+        self.assertTrue(response.output_text.lstrip().startswith("{"), response.output_text)
+
+    def test_errors(self):
+        for more, param in (({"store": True}, "store"), ({"previous_response_id": "resp_1"}, "previous_response_id"),
+                            ({"tools": [{"type": "web_search"}]}, "tools")):
+            with self.subTest(param=param), self.assertRaises(self.openai.BadRequestError) as raised:
+                self.client.responses.create(**{**self.ask, **more})
+            self.assertEqual(raised.exception.param, param)
+        with self.assertRaises(self.openai.NotFoundError):
+            self.client.responses.create(**{**self.ask, "model": "other"})
+
+
+if __name__ == "__main__":
+    unittest.main()
