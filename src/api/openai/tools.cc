@@ -39,7 +39,8 @@ void read_typed(const Json& value, std::string path, Fields& outer, const Read& 
   std::string type;
   if (fields.require("type") != nullptr && fields.get("type", type, kMaxToolNameBytes) &&
       type != "function") {
-    fields.fail("type", fmt::format("{} is not supported; only function is", quoted(type)),
+    fields.fail("type",
+                fmt::format("{} is not supported; only function is", symbiont::quoted(type)),
                 "unsupported_value");
   }
   if (const Json* function = fields.require("function")) {
@@ -65,9 +66,12 @@ void read_list(Fields& fields, std::vector<Tool>& into) {
 void keep_only(Fields& fields, std::string_view name, ToolRequest& request) {
   const auto named = std::ranges::find(request.tools, name, &Tool::name);
   if (named == request.tools.end()) {
-    return fields.fail("tool_choice", fmt::format("{} is none of the tools", quoted(name)));
+    return fields.fail("tool_choice",
+                       fmt::format("{} is none of the tools", symbiont::quoted(name)));
   }
-  request.tools = {Tool(*named)};
+  Tool only = *named;
+  request.tools.clear();
+  request.tools.push_back(std::move(only));
   request.use = ToolUse::Required;
 }
 
