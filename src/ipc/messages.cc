@@ -72,6 +72,31 @@ Status read_messages(const fb::Execute& execute, ExecuteRequest& into) {
   return {};
 }
 
+Status check_sampling(const fb::Execute& execute) {
+  SYMBIONT_TRY_STATUS(check_range("temperature", double(execute.temperature()), 0, 100));
+  SYMBIONT_TRY_STATUS(check_range("top_p", double(execute.top_p()), 0, 1));
+  SYMBIONT_TRY_STATUS(check_range("min_p", double(execute.min_p()), 0, 1));
+  SYMBIONT_TRY_STATUS(check_range("repeat_penalty", double(execute.repeat_penalty()), 0.01, 100));
+  SYMBIONT_TRY_STATUS(check_range("frequency_penalty", double(execute.frequency_penalty()), -2, 2));
+  SYMBIONT_TRY_STATUS(check_range("presence_penalty", double(execute.presence_penalty()), -2, 2));
+  SYMBIONT_TRY_STATUS(check_range("top_logprobs", execute.top_logprobs(), -1, kMaxTopLogprobs));
+  SYMBIONT_TRY_STATUS(check_range("top_k", execute.top_k(), 0, 1U << 24U));
+  SYMBIONT_TRY_STATUS(check_range("max_tokens", execute.max_tokens(), 1, kMaxContextTokens));
+  return {};
+}
+
+Status read_rules(const fb::Execute& execute, ExecuteRequest& into) {
+  into.grammar = copy_of(execute.grammar());
+  into.json_schema = copy_of(execute.json_schema());
+  if (into.grammar.size() > kMaxGrammarBytes)
+    return fail(ErrorCode::InvalidArgument, "grammar is longer than 256 KiB");
+  if (into.json_schema.size() > kMaxGrammarBytes)
+    return fail(ErrorCode::InvalidArgument, "json_schema is longer than 256 KiB");
+  if (!into.grammar.empty() && !into.json_schema.empty())
+    return fail(ErrorCode::InvalidArgument, "grammar and json_schema exclude each other");
+  return {};
+}
+
 }  // namespace
 
 void encode_load(Builder& builder, const LoadRequest& load) {
@@ -178,15 +203,7 @@ Result<LoadRequest> read_load(const fb::Load& load) {
 }
 
 Result<ExecuteRequest> read_execute(const fb::Execute& execute) {
-  SYMBIONT_TRY_STATUS(check_range("temperature", double(execute.temperature()), 0, 100));
-  SYMBIONT_TRY_STATUS(check_range("top_p", double(execute.top_p()), 0, 1));
-  SYMBIONT_TRY_STATUS(check_range("min_p", double(execute.min_p()), 0, 1));
-  SYMBIONT_TRY_STATUS(check_range("repeat_penalty", double(execute.repeat_penalty()), 0.01, 100));
-  SYMBIONT_TRY_STATUS(check_range("frequency_penalty", double(execute.frequency_penalty()), -2, 2));
-  SYMBIONT_TRY_STATUS(check_range("presence_penalty", double(execute.presence_penalty()), -2, 2));
-  SYMBIONT_TRY_STATUS(check_range("top_logprobs", execute.top_logprobs(), -1, kMaxTopLogprobs));
-  SYMBIONT_TRY_STATUS(check_range("top_k", execute.top_k(), 0, 1U << 24U));
-  SYMBIONT_TRY_STATUS(check_range("max_tokens", execute.max_tokens(), 1, kMaxContextTokens));
+  SYMBIONT_TRY_STATUS(check_sampling(execute));
   if (execute.id() == 0) return fail(ErrorCode::InvalidArgument, "id is 0");
   ExecuteRequest copy{.id = execute.id(),
                       .cache_key = execute.cache_key(),
@@ -204,16 +221,11 @@ Result<ExecuteRequest> read_execute(const fb::Execute& execute) {
                       .frequency_penalty = execute.frequency_penalty(),
                       .presence_penalty = execute.presence_penalty(),
                       .logit_bias = {},
-                      .grammar = copy_of(execute.grammar()),
-                      .json_schema = copy_of(execute.json_schema()),
+                      .grammar = {},
+                      .json_schema = {},
                       .only_count = execute.only_count(),
                       .top_logprobs = execute.top_logprobs()};
-  if (copy.grammar.size() > kMaxGrammarBytes)
-    return fail(ErrorCode::InvalidArgument, "grammar is longer than 256 KiB");
-  if (copy.json_schema.size() > kMaxGrammarBytes)
-    return fail(ErrorCode::InvalidArgument, "json_schema is longer than 256 KiB");
-  if (!copy.grammar.empty() && !copy.json_schema.empty())
-    return fail(ErrorCode::InvalidArgument, "grammar and json_schema exclude each other");
+  SYMBIONT_TRY_STATUS(read_rules(execute, copy));
   SYMBIONT_TRY_STATUS(read_logit_bias(execute, copy));
   SYMBIONT_TRY_STATUS(read_messages(execute, copy));
   SYMBIONT_TRY_STATUS(read_stop(execute, copy));

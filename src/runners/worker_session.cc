@@ -87,6 +87,10 @@ struct WorkerSession::Running {
   bool cancelling = false;
   bool timed_out = false;
   steady_clock::time_point give_up = steady_clock::time_point::max();  // set by the first Cancel
+
+  [[nodiscard]] bool is_stopped() const {
+    return sink_refused || patience.stop_token.stop_requested();
+  }
 };
 
 WorkerSession::WorkerSession(StartedWorker started, WorkerSpec spec, std::string model_path)
@@ -297,37 +301,43 @@ WorkerSession::Outcome WorkerSession::follow(Running& running) {
     const MutexLock lock(mutex_);
     running.changed.notify_one();
   });
-  const auto is_stopped = [&running] {
-    return running.sink_refused || running.patience.stop_token.stop_requested();
-  };
-  while (true) {
-    bool over = false;
+  bool over = false;
+  while (!over) {
+    over = wait_for_change(running);
+    show(running);
+    if (over || !is_unwanted(running)) continue;
+    if (!running.cancelling) cancel(running);
+    if (steady_clock::now() < running.give_up) continue;
     {
       const MutexLock lock(mutex_);
-      const auto deadline = running.cancelling ? running.give_up : running.patience.deadline;
-      while (running.arrived.empty() && !running.done && !running.failure && !ended_ &&
-             (running.cancelling || !is_stopped())) {
-        if (running.changed.wait_until(mutex_, deadline) == std::cv_status::timeout) break;
-      }
-      over = running.done || running.failure || ended_;
+      if (!ending_) ended_for_ = running.id;
     }
-    show(running);
-    if (over) break;
-    const auto now = steady_clock::now();
-    if (!running.cancelling && (is_stopped() || now >= running.patience.deadline)) cancel(running);
-    if (running.cancelling && now >= running.give_up) {
-      {
-        const MutexLock lock(mutex_);
-        if (!ending_) ended_for_ = running.id;
-      }
-      end(running.timed_out ? VerdictKind::TimeLimit : VerdictKind::Killed);
-      return {};  // cancelled, or timed out
-    }
+    end(running.timed_out ? VerdictKind::TimeLimit : VerdictKind::Killed);
+    return {};  // cancelled, or timed out
   }
   if (running.done) return conclude(running, *running.done);
   if (running.failure)
     return failed(error_from_failure(*running.failure, model_path_, spec_.policy.memory_bytes));
   return failed(error_of_end(running));
+}
+
+/// Refused by its sink, stopped or late: its worker has been told, or has to be.
+bool WorkerSession::is_unwanted(const Running& running) {
+  return running.cancelling || running.is_stopped() ||
+         steady_clock::now() >= running.patience.deadline;
+}
+
+/// Waits for text, the end, or a reason to cancel. True at the end.
+bool WorkerSession::wait_for_change(Running& running) {
+  const auto deadline = running.cancelling ? running.give_up : running.patience.deadline;
+  const MutexLock lock(mutex_);
+  const auto is_over = [&]() SYMBIONT_REQUIRES(mutex_) {
+    return running.done || running.failure || ended_;
+  };
+  while (running.arrived.empty() && !is_over() && (running.cancelling || !running.is_stopped())) {
+    if (running.changed.wait_until(mutex_, deadline) == std::cv_status::timeout) break;
+  }
+  return is_over();
 }
 
 void WorkerSession::show(Running& running) {
@@ -344,7 +354,7 @@ void WorkerSession::show(Running& running) {
 
 void WorkerSession::cancel(Running& running) {
   running.cancelling = true;
-  running.timed_out = !running.sink_refused && !running.patience.stop_token.stop_requested();
+  running.timed_out = !running.is_stopped();
   running.give_up = steady_clock::now() + spec_.cancel_grace;
   ipc::Builder builder;
   ipc::encode_cancel(builder, running.id);

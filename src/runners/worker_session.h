@@ -69,6 +69,8 @@ class WorkerSession {
                                      std::span<const ChatMessage> messages,
                                      std::uint64_t cache_key);
   [[nodiscard]] Outcome follow(Running& running);
+  [[nodiscard]] bool wait_for_change(Running& running);
+  [[nodiscard]] static bool is_unwanted(const Running& running);
   void show(Running& running);
   void cancel(Running& running);
   [[nodiscard]] Outcome conclude(Running& running, const WorkerDone& done);

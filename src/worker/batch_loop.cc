@@ -278,21 +278,10 @@ Status BatchLoop::step() {
     const auto end = engine_.decode(batch_, [this] { return must_interrupt(); });
     if (thrown_) std::rethrow_exception(std::exchange(thrown_, nullptr));
     SYMBIONT_TRY_STATUS(std::exchange(broken_, Status()));
-    if (end.has_value() && *end == DecodeEnd::Done) {
-      keep_batch();
-      for (std::size_t i = 0; i < batch_.size(); ++i) {
-        if (batch_[i].wants_logits) SYMBIONT_TRY_STATUS(sample(*in_batch_[i], i));
-      }
-      return {};
-    }
+    if (end.has_value() && *end == DecodeEnd::Done) return sample_batch();
     drop_batch();
-    if (end.has_value() && *end == DecodeEnd::Interrupted) return {};
-    if (end.has_value() && active_.size() > 1) {
-      displace_youngest();
-      return {};
-    }
-    failure =
-        end.has_value() ? Failure{.message = "the context has no room for a step"} : end.error();
+    if (end.has_value()) return make_up_for(*end);
+    failure = end.error();
   } catch (const std::bad_alloc&) {
     drop_batch();
     failure = {.kind = FailureKind::OutOfMemory, .message = "out of memory while answering"};
@@ -301,6 +290,23 @@ Status BatchLoop::step() {
     failure = {.message = error.what()};
   }
   return fail_active(failure);
+}
+
+Status BatchLoop::sample_batch() {
+  keep_batch();
+  for (std::size_t i = 0; i < batch_.size(); ++i) {
+    if (batch_[i].wants_logits) SYMBIONT_TRY_STATUS(sample(*in_batch_[i], i));
+  }
+  return {};
+}
+
+/// After a decode that put nothing in: the next step tries again, with one less where there was no
+/// room.
+Status BatchLoop::make_up_for(DecodeEnd end) {
+  if (end == DecodeEnd::Interrupted) return {};
+  if (active_.size() == 1) return fail_active({.message = "the context has no room for a step"});
+  displace_youngest();
+  return {};
 }
 
 Status BatchLoop::sample(Execution& execution, std::size_t index) {
@@ -314,8 +320,8 @@ Status BatchLoop::sample(Execution& execution, std::size_t index) {
   }
   std::vector<ipc::Candidate> logprobs;
   const bool is_end = engine_.is_end(token);
-  if (const int top = execution.request().top_logprobs; top >= 0 && !is_end)
-    logprobs = engine_.logprobs(index, token, static_cast<std::size_t>(top));
+  if (const std::int8_t top = execution.request().top_logprobs; top >= 0 && !is_end)
+    logprobs = engine_.logprobs(index, token, static_cast<std::uint8_t>(top));
   const Execution::Step step = execution.add(token, is_end, engine_.piece(token));
   SYMBIONT_TRY_STATUS(send_token(execution, step.shown, logprobs));
   if (step.finish) return finish(find(execution), *step.finish);

@@ -59,6 +59,8 @@ class BatchLoop {
   [[nodiscard]] bool must_interrupt();
   void keep_batch();
   void drop_batch();
+  [[nodiscard]] Status sample_batch();
+  [[nodiscard]] Status make_up_for(DecodeEnd end);
   [[nodiscard]] Status sample(Execution& execution, std::size_t index);
   [[nodiscard]] Status end_stopping();
   [[nodiscard]] Status fail_active(const Failure& failure);

@@ -39,7 +39,7 @@ void textkit_silence_panics(void);
 
 /// The tokens of a model: `count` pieces of `sizes` bytes, one after the other. A control token's
 /// piece begins with the byte 0xFF. `end` ends an answer. Never freed; null on failure.
-typedef struct textkit_vocabulary textkit_vocabulary;
+typedef struct textkit_vocabulary textkit_vocabulary;  // NOLINT(modernize-use-using): also C
 textkit_vocabulary* textkit_vocabulary_new(const uint8_t* bytes,
                                            const uint32_t* sizes,
                                            uint32_t count,
@@ -47,7 +47,7 @@ textkit_vocabulary* textkit_vocabulary_new(const uint8_t* bytes,
 
 /// What may still come so that the answer follows a JSON schema (UTF-8, at most 256 KiB). Null:
 /// `*error` says why, at most 512 bytes that go to textkit_free().
-typedef struct textkit_constraint textkit_constraint;
+typedef struct textkit_constraint textkit_constraint;  // NOLINT(modernize-use-using): also C
 textkit_constraint* textkit_constraint_new(const textkit_vocabulary* vocabulary,
                                            const uint8_t* schema,
                                            size_t schema_size,
