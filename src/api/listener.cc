@@ -86,6 +86,7 @@ sockaddr_storage with_port(const addrinfo& info, std::uint16_t port) {
 /// Whether somebody listens on this socket file.
 bool is_alive(const sockaddr_un& address) {
   const UniqueFd probe(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  if (!probe.is_valid()) return true;  // not known: nobody's socket is taken away
   sockaddr_un copy = address;
   return ::connect(probe.get(), generic(&copy), sizeof copy) == 0 || errno == EAGAIN;
 }

@@ -16,7 +16,8 @@ namespace symbiont::api {
 
 using Handler = Handled (*)(Gateway& gateway, const Request& request);
 
-struct Route {
+// In the order in which the table is read.
+struct Route {  // NOLINT(clang-analyzer-optin.performance.Padding)
   Method method;
   std::string_view
       pattern;  ///< a trailing {id} stands for the rest of the path, which is not empty

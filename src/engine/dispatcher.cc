@@ -306,7 +306,8 @@ void Dispatcher::Impl::ensure_threads() {
   if (idle_threads >= queue.size() || workers >= limits.max_running) return;
   auto worker = start_thread(&Impl::work_entry, this);
   // Without a new thread the ones that exist take longer; the first one has to start.
-  SYMBIONT_CHECK(worker.has_value() || workers > 0, "a thread for executions starts");
+  const bool can_go_on = worker.has_value() || workers > 0;
+  SYMBIONT_CHECK(can_go_on, "a thread for executions starts");
   if (worker.has_value()) threads.push_back(*worker);
 }
 

@@ -42,6 +42,22 @@ Check check_range(std::string_view field, float value, float low, float high) {
   return invalid(field, fmt::format("{} is not within {} .. {}", value, low, high));
 }
 
+Check check_rules(const ExecutionOptions& options) {
+  if (options.grammar.size() > ipc::kMaxGrammarBytes) {
+    return invalid("grammar", fmt::format("{} bytes; at most {} (256 KiB) are accepted",
+                                          options.grammar.size(), ipc::kMaxGrammarBytes));
+  }
+  SYMBIONT_TRY_STATUS(check_encoding("grammar", options.grammar));
+  if (options.json_schema.size() > ipc::kMaxGrammarBytes) {
+    return invalid("json_schema", fmt::format("{} bytes; at most {} (256 KiB) are accepted",
+                                              options.json_schema.size(), ipc::kMaxGrammarBytes));
+  }
+  SYMBIONT_TRY_STATUS(check_encoding("json_schema", options.json_schema));
+  if (!options.grammar.empty() && !options.json_schema.empty())
+    return invalid("json_schema", "excludes a grammar; give one of them");
+  return {};
+}
+
 Check check_sampling(const ExecutionOptions& options) {
   SYMBIONT_TRY_STATUS(check_range("temperature", options.temperature, 0.0F, 2.0F));
   SYMBIONT_TRY_STATUS(check_range("top_p", options.top_p, 0.0F, 1.0F));
@@ -56,18 +72,7 @@ Check check_sampling(const ExecutionOptions& options) {
   }
   for (const auto& [token, bias] : options.logit_bias)
     SYMBIONT_TRY_STATUS(check_range(fmt::format("logit_bias[{}]", token), bias, -100.0F, 100.0F));
-  if (options.grammar.size() > ipc::kMaxGrammarBytes) {
-    return invalid("grammar", fmt::format("{} bytes; at most {} (256 KiB) are accepted",
-                                          options.grammar.size(), ipc::kMaxGrammarBytes));
-  }
-  SYMBIONT_TRY_STATUS(check_encoding("grammar", options.grammar));
-  if (options.json_schema.size() > ipc::kMaxGrammarBytes) {
-    return invalid("json_schema", fmt::format("{} bytes; at most {} (256 KiB) are accepted",
-                                              options.json_schema.size(), ipc::kMaxGrammarBytes));
-  }
-  SYMBIONT_TRY_STATUS(check_encoding("json_schema", options.json_schema));
-  if (!options.grammar.empty() && !options.json_schema.empty())
-    return invalid("json_schema", "excludes a grammar; give one of them");
+  SYMBIONT_TRY_STATUS(check_rules(options));
   if (options.top_logprobs.value_or(0) > static_cast<std::uint32_t>(ipc::kMaxTopLogprobs)) {
     return invalid("top_logprobs", fmt::format("{} is not within 0 .. {}", *options.top_logprobs,
                                                ipc::kMaxTopLogprobs));

@@ -60,7 +60,8 @@ void read_options(Fields& fields, ExecutionOptions& into) {
 
 void read_format(Fields& fields, ExecutionOptions& into) {
   const Json* value = fields.find("format");
-  if (value == nullptr || *value == "") return;
+  if (value == nullptr) return;
+  if (value->is_string() && value->get_ref<const std::string&>().empty()) return;
   if (*value == "json") {
     into.json_schema = R"({"type":"object"})";
   } else if (value->is_object()) {

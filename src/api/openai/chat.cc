@@ -20,7 +20,7 @@ namespace {
 
 class ChatWriter final : public CompletionWriter {
  public:
-  ChatWriter(AnswerFormat format, ToolRequest tools)
+  ChatWriter(const AnswerFormat& format, ToolRequest tools)
       : CompletionWriter(format), tools_(std::move(tools)), held_(format.choices) {}
 
   /// Text that may turn out to be a call is held back until the end.

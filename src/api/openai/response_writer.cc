@@ -62,7 +62,7 @@ Json ResponseWriter::message(std::string_view status, Json content) const {
           {"content", std::move(content)}};
 }
 
-void ResponseWriter::write_event(std::string_view type, Json fields, Output& out) {
+void ResponseWriter::write_event(std::string_view type, const Json& fields, Output& out) {
   Json object = {{"type", type}, {"sequence_number", sequence_number_++}};
   object.update(fields);
   std::string event;
@@ -70,10 +70,10 @@ void ResponseWriter::write_event(std::string_view type, Json fields, Output& out
   out.write(event);
 }
 
-void ResponseWriter::write_part_event(std::string_view type, Json fields, Output& out) {
+void ResponseWriter::write_part_event(std::string_view type, const Json& fields, Output& out) {
   Json object = {{"item_id", message_id_}, {"output_index", 0}, {"content_index", 0}};
   object.update(fields);
-  write_event(type, std::move(object), out);
+  write_event(type, object, out);
 }
 
 void ResponseWriter::start_response(Output& out) {

@@ -26,9 +26,9 @@ class ResponseWriter final : public AnswerWriter {
  private:
   [[nodiscard]] Json response(std::string_view status) const;
   [[nodiscard]] Json message(std::string_view status, Json content) const;
-  void write_event(std::string_view type, Json fields, Output& out);
+  void write_event(std::string_view type, const Json& fields, Output& out);
   /// An event about the only part of the only message.
-  void write_part_event(std::string_view type, Json fields, Output& out);
+  void write_part_event(std::string_view type, const Json& fields, Output& out);
   void start_response(Output& out);
   void end_message(const Json& message, std::string_view text, Output& out);
 
