@@ -58,12 +58,7 @@ Check check_rules(const ExecutionOptions& options) {
   return {};
 }
 
-Check check_sampling(const ExecutionOptions& options) {
-  SYMBIONT_TRY_STATUS(check_range("temperature", options.temperature, 0.0F, 2.0F));
-  SYMBIONT_TRY_STATUS(check_range("top_p", options.top_p, 0.0F, 1.0F));
-  SYMBIONT_TRY_STATUS(check_range("min_p", options.min_p, 0.0F, 1.0F));
-  SYMBIONT_TRY_STATUS(check_range("repeat_penalty", options.repeat_penalty, 0.0F, 2.0F));
-  if (options.repeat_penalty <= 0.0F) return invalid("repeat_penalty", "must be above 0");
+Check check_penalties(const ExecutionOptions& options) {
   SYMBIONT_TRY_STATUS(check_range("frequency_penalty", options.frequency_penalty, -2.0F, 2.0F));
   SYMBIONT_TRY_STATUS(check_range("presence_penalty", options.presence_penalty, -2.0F, 2.0F));
   if (options.logit_bias.size() > ipc::kMaxLogitBiases) {
@@ -72,6 +67,16 @@ Check check_sampling(const ExecutionOptions& options) {
   }
   for (const auto& [token, bias] : options.logit_bias)
     SYMBIONT_TRY_STATUS(check_range(fmt::format("logit_bias[{}]", token), bias, -100.0F, 100.0F));
+  return {};
+}
+
+Check check_sampling(const ExecutionOptions& options) {
+  SYMBIONT_TRY_STATUS(check_range("temperature", options.temperature, 0.0F, 2.0F));
+  SYMBIONT_TRY_STATUS(check_range("top_p", options.top_p, 0.0F, 1.0F));
+  SYMBIONT_TRY_STATUS(check_range("min_p", options.min_p, 0.0F, 1.0F));
+  SYMBIONT_TRY_STATUS(check_range("repeat_penalty", options.repeat_penalty, 0.0F, 2.0F));
+  if (options.repeat_penalty <= 0.0F) return invalid("repeat_penalty", "must be above 0");
+  SYMBIONT_TRY_STATUS(check_penalties(options));
   SYMBIONT_TRY_STATUS(check_rules(options));
   if (options.top_logprobs.value_or(0) > static_cast<std::uint32_t>(ipc::kMaxTopLogprobs)) {
     return invalid("top_logprobs", fmt::format("{} is not within 0 .. {}", *options.top_logprobs,
