@@ -201,7 +201,8 @@ Status revoke_key(const std::filesystem::path& path, std::string_view id) {
   SYMBIONT_TRY(std::vector<KeyRecord> keys, read_keys(path));
   if (std::erase_if(keys, [&](const KeyRecord& key) { return key.id == id; }) == 0) {
     return fail(ErrorCode::NotFound,
-                fmt::format("'{}' has no key {}", path.string(), symbiont::quoted(id)));
+                fmt::format("'{}' has no key {}; 'symbiont key list --keys {}' shows those it has",
+                            path.string(), symbiont::quoted(id), path.string()));
   }
   return replace_file(path, render(keys));
 }

@@ -132,7 +132,12 @@ Result<Listener> Listener::bind_tcp(const sockaddr* address, socklen_t length) {
   std::uint16_t port = 0;
   const std::string wanted = address_text(bound, port);
   if (::bind(fd.get(), address, length) != 0 || ::listen(fd.get(), kBacklog) != 0) {
-    return fail(errno_error(fmt::format("listen on {} port {}", wanted, port)));
+    const bool taken = errno == EADDRINUSE;
+    Error error = errno_error(fmt::format("listen on {} port {}", wanted, port));
+    if (!taken) return fail(std::move(error));
+    return fail(error.code(), error.message() +
+                                  ": another program listens there; choose another port with "
+                                  "--listen or [server] listen, or 0 for any free one");
   }
   socklen_t size = sizeof bound;
   if (::getsockname(fd.get(), generic(&bound), &size) != 0) return fail(errno_error("getsockname"));

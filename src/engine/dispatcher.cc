@@ -79,12 +79,14 @@ struct Dispatcher::Impl {
   void keep();
   void execute(const TaskPtr& task);
   void cancel(const TaskPtr& task);
-  [[nodiscard]] std::optional<Refusal> refusal(const std::string& agent) const
+  [[nodiscard]] std::optional<Refusal> refusal(const EngineRequest& request) const
       SYMBIONT_REQUIRES(mutex);
   void ensure_threads() SYMBIONT_REQUIRES(mutex);
   [[nodiscard]] TaskPtr take_next() SYMBIONT_REQUIRES(mutex);
   /// Takes a task out of the queue; its on_end is then the keeper's to call.
   [[nodiscard]] bool unqueue(const TaskPtr& task) SYMBIONT_REQUIRES(mutex);
+  /// What a request holds while it waits.
+  [[nodiscard]] static std::size_t bytes_of(const EngineRequest& request);
   void leave(const TaskPtr& task) SYMBIONT_REQUIRES(mutex);
   /// The next one that ends without having run: cancelled, or late. Null when it is over.
   [[nodiscard]] TaskPtr wait_never_run(bool& is_late);
@@ -100,6 +102,7 @@ struct Dispatcher::Impl {
   CondVar keeper_wake;
   CondVar nothing_left;
   FairQueue<TaskPtr> queue SYMBIONT_GUARDED_BY(mutex);
+  std::size_t queued_bytes SYMBIONT_GUARDED_BY(mutex) = 0;
   std::set<std::pair<Clock::time_point, TaskPtr>> deadlines SYMBIONT_GUARDED_BY(mutex);  // queued
   std::deque<TaskPtr> cancelled SYMBIONT_GUARDED_BY(mutex);                      // before they ran
   std::map<std::string, TaskPtr, std::less<>> tasks SYMBIONT_GUARDED_BY(mutex);  // all, by id
@@ -145,6 +148,7 @@ TaskPtr Dispatcher::Impl::take_next() {
   std::optional<TaskPtr> next = queue.pop(may_run);
   if (!next.has_value()) return nullptr;
   TaskPtr task = *std::move(next);
+  queued_bytes -= bytes_of(task->request);
   deadlines.erase({task->deadline, task});
   task->state = ExecutionState::Running;
   ++running;
@@ -250,7 +254,9 @@ void Dispatcher::Impl::finish_end() {
 
 bool Dispatcher::Impl::unqueue(const TaskPtr& task) {
   deadlines.erase({task->deadline, task});
-  return queue.remove(task->request.agent, task);
+  if (!queue.remove(task->request.agent, task)) return false;
+  queued_bytes -= bytes_of(task->request);
+  return true;
 }
 
 void Dispatcher::Impl::cancel(const TaskPtr& task) {
@@ -284,7 +290,16 @@ Dispatcher::~Dispatcher() {
     (void)::pthread_join(thread, nullptr);  // only fails for threads that are not ours
 }
 
-std::optional<Refusal> Dispatcher::Impl::refusal(const std::string& agent) const {
+std::size_t Dispatcher::Impl::bytes_of(const EngineRequest& request) {
+  std::size_t bytes =
+      request.prompt.size() + request.options.json_schema.size() + request.options.grammar.size();
+  for (const ChatMessage& message : request.messages)
+    bytes += sizeof(ChatMessage) + message.content.size();
+  return bytes;
+}
+
+std::optional<Refusal> Dispatcher::Impl::refusal(const EngineRequest& request) const {
+  const std::string& agent = request.agent;
   using Reason = Refusal::Reason;
   if (!accepting) return Refusal{Reason::Draining, kMaxRetryAfter};
   const auto wait = std::chrono::seconds(1 + queue.size() / std::max<std::size_t>(running, 1));
@@ -292,7 +307,9 @@ std::optional<Refusal> Dispatcher::Impl::refusal(const std::string& agent) const
   if (queue.size_of(agent) >= limits.max_queued_per_agent) {
     return Refusal{Reason::AgentQueueFull, retry_after};
   }
-  if (queue.size() >= limits.max_queued) return Refusal{Reason::QueueFull, retry_after};
+  const bool is_full = queue.size() >= limits.max_queued ||
+                       queued_bytes + bytes_of(request) > limits.max_queued_bytes;
+  if (is_full) return Refusal{Reason::QueueFull, retry_after};
   return std::nullopt;
 }
 
@@ -323,10 +340,11 @@ std::expected<Dispatcher::Handle, Refusal> Dispatcher::submit(EngineRequest requ
   const std::string& agent = task->request.agent;
 
   const MutexLock lock(impl_->mutex);
-  if (auto refused = impl_->refusal(agent); refused.has_value()) {
+  if (auto refused = impl_->refusal(task->request); refused.has_value()) {
     return std::unexpected(*refused);
   }
   impl_->queue.push(agent, estimate_tokens(task->request), task);
+  impl_->queued_bytes += Impl::bytes_of(task->request);
   impl_->deadlines.emplace(task->deadline, task);
   impl_->tasks.emplace(task->id(), task);
   impl_->ensure_threads();

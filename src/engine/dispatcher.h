@@ -24,6 +24,7 @@ struct DispatcherLimits {
   std::size_t max_running_per_agent = 48;  ///< so that nobody holds every thread
   std::size_t max_queued = 1024;           ///< waiting, of all agents
   std::size_t max_queued_per_agent = 128;
+  std::size_t max_queued_bytes = std::size_t{256} << 20U;  ///< of what waits: prompts and schemas
 };
 
 /// What becomes of an execution. Called from threads of the dispatcher, one call at a time for one

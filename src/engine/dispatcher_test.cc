@@ -151,6 +151,21 @@ TEST_F(DispatcherTest, OneAgentCannotHoldEverySlot) {
   EXPECT_TRUE(get(second).has_value());
 }
 
+TEST_F(DispatcherTest, LongPromptsFillTheQueueByTheirBytes) {
+  start({.max_running = 1, .max_running_per_agent = 1, .max_queued_bytes = 10});
+  std::vector<Submitted> all;
+  all.push_back(submit("block0"));
+  (void)engine_.wait_started(1);
+  all.push_back(submit("123456"));
+  const Submitted full = submit("789012");
+  ASSERT_FALSE(full.handle.has_value());
+  EXPECT_EQ(full.handle.error().reason, Refusal::Reason::QueueFull);
+  ASSERT_TRUE(all.back().handle.has_value());
+  (*all.back().handle)->cancel();  // gives its bytes back
+  EXPECT_TRUE(submit("789012").handle.has_value());
+  engine_.open();
+}
+
 TEST_F(DispatcherTest, FullQueuesRefuse) {
   start({.max_running = 1, .max_running_per_agent = 1, .max_queued = 3, .max_queued_per_agent = 2});
   std::vector<Submitted> all;

@@ -11,6 +11,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <span>
 #include <string>
 #include <thread>
 #include <utility>
@@ -55,8 +56,10 @@ class FakeWorker {
         {.context_tokens = 4096, .vocabulary = 10, .engine = "fake 1", .has_template = true});
     send();
   }
-  void token(std::uint64_t id, std::string_view text) {
-    ipc::encode_token(builder_, id, text), send();
+  void token(std::uint64_t id,
+             std::string_view text,
+             std::span<const ipc::Candidate> logprobs = {}) {
+    ipc::encode_token(builder_, id, text, logprobs), send();
   }
   void done(std::uint64_t id, ipc::fb::Finish finish, std::uint32_t tokens) {
     ipc::encode_done(builder_, {.id = id,

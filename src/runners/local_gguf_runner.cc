@@ -2,12 +2,11 @@
 
 #include <algorithm>
 #include <array>
-#include <condition_variable>
-#include <mutex>
 #include <utility>
 
 #include <fmt/core.h>
 
+#include "base/pause.h"
 #include "runners/local_gguf_runner_impl.h"
 #include "runners/random.h"
 #include "runners/validate.h"
@@ -21,6 +20,7 @@ using RunnerStatus = std::expected<void, SlmRunnerError>;
 
 constexpr milliseconds kFirstBackoff{100};  // after the second failed start in a row
 constexpr milliseconds kMaxBackoff{5000};
+constexpr std::size_t kMaxScopes = 10'000;  // then all are forgotten: their prompts are read again
 constexpr std::string_view kWorkerName = "symbiont-worker";
 
 std::unexpected<SlmRunnerError> failed(SlmRunnerError error) {
@@ -124,11 +124,7 @@ RunnerStatus LocalGgufRunner::Impl::wait_out_backoff(const Patience& patience) {
   const unsigned doublings = std::min(failed_starts - 2, 6U);
   const auto ready_at =
       last_failed_start + std::min<milliseconds>(kFirstBackoff * (1U << doublings), kMaxBackoff);
-  std::mutex unshared;
-  std::condition_variable_any never;
-  std::unique_lock lock(unshared);
-  (void)never.wait_until(lock, patience.stop_token, std::min(ready_at, patience.deadline),
-                         [] { return false; });
+  pause_until(std::min(ready_at, patience.deadline), patience.stop_token);
   if (patience.stop_token.stop_requested()) {
     return failed(SlmRunnerError(runner_error::Cancelled{}));
   }
@@ -200,7 +196,10 @@ LocalGgufRunner::Impl::SessionOutcome LocalGgufRunner::Impl::start_session(
 
 std::uint64_t LocalGgufRunner::Impl::cache_key(const std::string& scope) {
   const MutexLock lock(mutex);
-  return scopes.try_emplace(scope, scopes.size() + 1).first->second;
+  if (scopes.size() >= kMaxScopes && !scopes.contains(scope)) scopes.clear();
+  const auto [found, is_new] = scopes.try_emplace(scope, next_cache_key);
+  if (is_new) ++next_cache_key;  // no key is given twice
+  return found->second;
 }
 
 RunnerStatus LocalGgufRunner::Impl::run(std::span<const ChatMessage> messages,

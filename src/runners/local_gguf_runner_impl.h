@@ -82,6 +82,7 @@ struct LocalGgufRunner::Impl {
   std::string engine SYMBIONT_GUARDED_BY(mutex);  // of the last worker
   std::string sha256 SYMBIONT_GUARDED_BY(mutex);  // of the model, once checked
   std::map<std::string, std::uint64_t> scopes SYMBIONT_GUARDED_BY(mutex);
+  std::uint64_t next_cache_key SYMBIONT_GUARDED_BY(mutex) = 1;
 };
 
 }  // namespace symbiont

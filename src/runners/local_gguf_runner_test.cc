@@ -320,6 +320,26 @@ TEST_F(LocalGgufRunnerTest, ProtocolBreachesKill) {
   }
 }
 
+TEST_F(LocalGgufRunnerTest, MoreProbabilitiesThanWereAskedForAreABreach) {
+  const std::vector<ipc::Candidate> two = {{"a", -1.0F}, {"b", -2.0F}};
+  for (const std::optional<std::uint32_t> asked : {std::optional<std::uint32_t>(), {0U}, {1U}}) {
+    auto runner = make(serving([&](FakeWorker& worker, const ipc::ExecuteRequest& request) {
+      worker.token(request.id, "x", two);
+      worker.done(request.id, ipc::fb::Finish::Stop, 1);
+      return Verdict{.kind = VerdictKind::Exited};
+    }));
+    ExecutionOptions options;
+    options.top_logprobs = asked;
+    const auto outcome = runner->execute("p", options);
+    EXPECT_EQ(outcome.has_value(), asked == 1U);
+    if (outcome.has_value()) {
+      EXPECT_EQ(outcome->logprobs.front().top.front().token, "b");
+    } else {
+      EXPECT_EQ(kind_of(outcome), "SandboxViolation");
+    }
+  }
+}
+
 TEST_F(LocalGgufRunnerTest, ContextOverflowHasTheCounts) {
   auto runner = make(serving([](FakeWorker& worker, const ipc::ExecuteRequest& request) {
     worker.failed({.id = request.id,

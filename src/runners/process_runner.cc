@@ -2,13 +2,12 @@
 
 #include <algorithm>
 #include <array>
-#include <condition_variable>
 #include <filesystem>
-#include <mutex>
 #include <utility>
 
 #include <fmt/core.h>
 
+#include "base/pause.h"
 #include "base/result.h"
 #include "runners/process_runner_impl.h"
 #include "runners/random.h"
@@ -98,11 +97,7 @@ RunnerStatus ProcessRunner::Impl::wait_out_backoff(const Patience& patience) con
   const unsigned doublings = std::min(failed_starts - 2, 6U);
   const auto ready_at =
       last_failed_start + std::min<milliseconds>(kFirstBackoff * (1U << doublings), kMaxBackoff);
-  std::mutex mutex;
-  std::condition_variable_any never;
-  std::unique_lock lock(mutex);
-  (void)never.wait_until(lock, patience.stop_token, std::min(ready_at, patience.deadline),
-                         [] { return false; });
+  pause_until(std::min(ready_at, patience.deadline), patience.stop_token);
   if (patience.stop_token.stop_requested())
     return failed(SlmRunnerError(runner_error::Cancelled{}));
   if (steady_clock::now() >= patience.deadline)

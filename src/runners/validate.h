@@ -36,8 +36,8 @@ using Check = std::expected<void, SlmRunnerError>;
 [[nodiscard]] Check validate_options(const ExecutionOptions& options,
                                      std::span<const std::string_view> known_parameters);
 
-/// For engines that know only the older options: frequency and presence penalty, biases, grammars
-/// and logprobs must be off.
+/// For engines whose protocol has no more than the plain options: frequency and presence penalty,
+/// biases, grammars and logprobs must be off.
 [[nodiscard]] Check validate_plain_sampling(const ExecutionOptions& options);
 
 /// No zero or nonsensical limits (InvalidInput), and the model's stated need fits

@@ -30,6 +30,14 @@ double milliseconds(steady_clock::duration duration) {
   return std::chrono::duration<double, std::milli>(duration).count();
 }
 
+/// What they take here.
+std::size_t held_bytes(const std::vector<ipc::Candidate>& candidates) {
+  std::size_t bytes = sizeof(TokenLogprobs);
+  for (const ipc::Candidate& candidate : candidates)
+    bytes += sizeof(TokenProbability) + candidate.piece.size();
+  return bytes;
+}
+
 TokenLogprobs to_logprobs(const std::vector<ipc::Candidate>& candidates) {
   TokenLogprobs logprobs{{candidates.front().piece, candidates.front().logprob}, {}};
   for (const ipc::Candidate& candidate : std::span(candidates).subspan(1))
@@ -75,6 +83,7 @@ struct WorkerSession::Running {
   // Written by the reader.
   std::string arrived{};  // not yet shown
   std::size_t response_bytes = 0;
+  std::size_t logprob_bytes = 0;
   std::uint32_t token_frames = 0;
   std::optional<steady_clock::time_point> first_token{};
   std::vector<TokenLogprobs> logprobs{};
@@ -178,7 +187,10 @@ std::string WorkerSession::take_token(const WorkerToken& token) {
   if (!running.first_token) running.first_token = steady_clock::now();
   running.arrived += token.text;
   if (!token.logprobs.empty()) {
-    if (!running.options.top_logprobs) return "probabilities that nobody asked for";
+    const auto asked = running.options.top_logprobs;
+    if (!asked || token.logprobs.size() > *asked + 1U) return "probabilities that nobody asked for";
+    running.logprob_bytes += held_bytes(token.logprobs);
+    if (running.logprob_bytes > kMaxLogprobBytes) return "probabilities above 64 MiB";
     running.logprobs.push_back(to_logprobs(token.logprobs));
   }
   running.changed.notify_one();

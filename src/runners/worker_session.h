@@ -28,6 +28,7 @@
 namespace symbiont {
 
 inline constexpr std::size_t kMaxResponseBytes = std::size_t{16} << 20U;
+inline constexpr std::size_t kMaxLogprobBytes = std::size_t{64} << 20U;  ///< of one execution
 inline constexpr std::uint32_t kExtraTokenFrames = 16;  ///< beyond max_tokens: held-back text
 
 /// Threads: all methods from any.

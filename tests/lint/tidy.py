@@ -51,13 +51,13 @@ def digest(root, build, entry, headers):
         return None
     total = hashlib.sha256()
     total.update(entry["command"].replace(str(root), "").encode())
-    total.update((root / ".clang-tidy").read_bytes())
-    for path in sorted(map(str, files)):
-        name = os.path.normpath(path)
-        if name.startswith(str(root)):
-            total.update(name[len(str(root)):].encode() + b"\0" + pathlib.Path(name).read_bytes())
-        else:
-            total.update(name.encode() + b"\0")
+    for settings in sorted(root.glob(".clang-tidy")) + sorted(root.glob("src/*/.clang-tidy")):
+        total.update(settings.read_bytes())
+    # Without the root, and in an order that does not depend on it: another checkout finds the same digest.
+    for name in sorted(os.path.normpath(path).removeprefix(str(root) + os.sep) for path in files):
+        total.update(name.encode() + b"\0")
+        if not os.path.isabs(name):
+            total.update((root / name).read_bytes())
     total.update(str(build.relative_to(root)).encode())
     return total.hexdigest()
 

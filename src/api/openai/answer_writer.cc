@@ -5,15 +5,10 @@
 #include <utility>
 
 #include "api/openai/errors.h"
+#include "api/request_fields.h"
 #include "api/sse.h"
 
 namespace symbiont::api::openai {
-namespace {
-
-constexpr std::string_view kExecutionPrefix = "exec-";
-
-}  // namespace
-
 const char* CompletionWriter::finish_reason(const ExecutionResult& result) const {
   return result.metadata.finish_reason == "length" ? "length" : "stop";
 }
@@ -33,9 +28,7 @@ CompletionWriter::CompletionWriter(AnswerFormat format)
 }
 
 void CompletionWriter::on_start(const std::vector<std::string>& execution_ids) {
-  std::string_view id = execution_ids.front();
-  if (id.starts_with(kExecutionPrefix)) id.remove_prefix(kExecutionPrefix.size());
-  id_ = format_.id_prefix + std::string(id);
+  id_ = id_from_execution(format_.id_prefix, execution_ids.front());
 }
 
 Json CompletionWriter::head(const std::string& object) const {

@@ -12,6 +12,7 @@
 #include "api/openai/messages.h"
 #include "api/openai/options.h"
 #include "api/openai/tools.h"
+#include "api/request_fields.h"
 #include "api/sse.h"
 #include "base/result.h"
 
@@ -96,7 +97,8 @@ void read_response_format(Fields& fields, std::string& json_schema) {
       schema.get("description", text, kMaxToolTextBytes);
       bool strict = true;  // the schema always holds
       schema.get("strict", strict);
-      if (const Json* value = schema.require("schema")) json_schema = dump(*value);
+      if (const Json* value = schema.require("schema"))
+        json_schema = schema_text(schema, "schema", *value);
       if (auto done = schema.finish(); !done.has_value()) inner.fail(std::move(done).error());
     }
   } else if (inner.ok() && type != "text") {

@@ -12,6 +12,7 @@
 #include "api/openai/logprobs.h"
 #include "api/openai/messages.h"
 #include "api/openai/options.h"
+#include "api/request_fields.h"
 #include "api/sse.h"
 #include "base/result.h"
 

@@ -6,35 +6,13 @@
 #include <fmt/format.h>
 
 #include "api/openai/tools.h"
+#include "api/request_fields.h"
 #include "base/strings.h"
 
 namespace symbiont::api::openai {
 namespace {
 
 constexpr std::size_t kMaxCallIdBytes = 128;
-
-/// The texts of content parts, one after the other.
-std::string read_parts(Fields& message, const Json& parts) {
-  std::string text;
-  for (std::size_t i = 0; i < parts.size(); ++i) {
-    Fields part(parts[i], message.path_of(fmt::format("content[{}]", i)));
-    std::string type;
-    if (part.require("type") != nullptr && part.get("type", type, 64) && type != "text") {
-      part.fail("type", fmt::format("{} is not supported; only text is", symbiont::quoted(type)),
-                "unsupported_value");
-    }
-    std::string piece;
-    if (type == "text" && part.require("text") != nullptr)
-      part.get("text", piece, kMaxMessageBytes);
-    text += piece;
-    if (auto done = part.finish(); !done.has_value()) message.fail(std::move(done).error());
-    if (!message.ok()) break;
-  }
-  if (text.size() > kMaxMessageBytes) {
-    message.fail("content", fmt::format("more than {} bytes", kMaxMessageBytes));
-  }
-  return text;
-}
 
 std::string read_call(Fields& call) {
   std::string id;
@@ -96,18 +74,8 @@ ChatMessage read_message(Fields& fields) {
   fields.unsupported("function_call");
   const std::string calls = message.role == "assistant" ? read_calls(fields) : std::string();
   if (message.role != "assistant") fields.unsupported_unless("tool_calls", Json::array());
-  const Json* content = calls.empty() ? fields.require("content") : fields.find("content");
-  if (content == nullptr) {
-    message.content = calls;
-    return message;
-  }
-  if (content->is_array()) {
-    message.content = read_parts(fields, *content);
-  } else if (content->is_string()) {
-    fields.get("content", message.content, kMaxMessageBytes);
-  } else {
-    fields.fail("content", "expected a string or an array of parts", "invalid_type");
-  }
+  if (calls.empty() || fields.find("content") != nullptr)
+    message.content = read_text(fields, "content", {.types = {"text"}, .read_more = nullptr});
   if (!calls.empty()) message.content += (message.content.empty() ? "" : "\n") + calls;
   return message;
 }
@@ -115,23 +83,7 @@ ChatMessage read_message(Fields& fields) {
 }  // namespace
 
 std::vector<ChatMessage> read_messages(Fields& fields) {
-  std::vector<ChatMessage> messages;
-  const Json* value = fields.require("messages");
-  if (value == nullptr) return messages;
-  if (!value->is_array() || value->empty()) {
-    fields.fail("messages", "expected an array of at least one message", "invalid_type");
-    return messages;
-  }
-  if (value->size() > kMaxMessages) {
-    fields.fail("messages", fmt::format("at most {} are accepted", kMaxMessages));
-    return messages;
-  }
-  for (std::size_t i = 0; i < value->size() && fields.ok(); ++i) {
-    Fields message((*value)[i], fmt::format("messages[{}]", i));
-    messages.push_back(read_message(message));
-    if (auto done = message.finish(); !done.has_value()) fields.fail(std::move(done).error());
-  }
-  return messages;
+  return read_conversation(fields, "messages", read_message);
 }
 
 }  // namespace symbiont::api::openai

@@ -10,9 +10,6 @@
 
 namespace symbiont::api::openai {
 
-inline constexpr std::size_t kMaxMessages = 1'024;
-inline constexpr std::size_t kMaxMessageBytes = std::size_t{1} << 20U;
-
 /// Reads `messages`; errors stay in `fields`. What the engine cannot do (images, tool calls) is
 /// refused by name.
 [[nodiscard]] std::vector<ChatMessage> read_messages(Fields& fields);

@@ -9,33 +9,10 @@
 #include <fmt/format.h>
 
 #include "api/answer.h"
+#include "api/request_fields.h"
 
 namespace symbiont::api::openai {
 namespace {
-
-void read_stop(Fields& fields, std::vector<std::string>& into) {
-  const Json* value = fields.find("stop");
-  if (value == nullptr) return;
-  if (value->is_string()) {
-    into.push_back(value->get<std::string>());
-  } else if (value->is_array()) {
-    for (const Json& item : *value) {
-      if (!item.is_string()) return fields.fail("stop", "expected strings", "invalid_type");
-      into.push_back(item.get<std::string>());
-    }
-  } else {
-    return fields.fail("stop", "expected a string or an array of strings", "invalid_type");
-  }
-  if (into.size() > kMaxStops) {
-    return fields.fail("stop", fmt::format("at most {} strings are accepted", kMaxStops));
-  }
-  for (const std::string& text : into) {
-    if (text.empty() || text.size() > kMaxStopBytes) {
-      return fields.fail("stop", fmt::format("a string has {} bytes; 1 .. {} are accepted",
-                                             text.size(), kMaxStopBytes));
-    }
-  }
-}
 
 void read_max_tokens(Fields& fields, std::optional<std::uint32_t>& into) {
   constexpr Range<std::uint32_t> kRange{1, kMaxTokensLimit};
@@ -65,7 +42,7 @@ void read_stream(Fields& fields, CommonFields& into) {
 /// Tags of the caller's own: checked, and by their definition without effect on the answer.
 void read_tags(Fields& fields) {
   std::string user;
-  fields.get("user", user, kMaxUserBytes);
+  fields.get("user", user, kMaxTagBytes);
   const Json* metadata = fields.find("metadata");
   if (metadata == nullptr) return;
   if (!metadata->is_object() || metadata->size() > kMaxMetadataPairs) {
@@ -73,10 +50,10 @@ void read_tags(Fields& fields) {
                        fmt::format("expected an object of at most {} strings", kMaxMetadataPairs));
   }
   for (const auto& [name, value] : metadata->items()) {
-    if (!value.is_string() || name.size() > kMaxUserBytes ||
-        value.get_ref<const std::string&>().size() > kMaxUserBytes) {
+    if (!value.is_string() || name.size() > kMaxTagBytes ||
+        value.get_ref<const std::string&>().size() > kMaxTagBytes) {
       return fields.fail("metadata", fmt::format("names and values are strings of at most {} bytes",
-                                                 kMaxUserBytes));
+                                                 kMaxTagBytes));
     }
   }
 }
@@ -103,7 +80,7 @@ void read_logit_bias(Fields& fields, std::map<std::uint32_t, float>& into) {
 
 CommonFields read_common_fields(Fields& fields) {
   CommonFields into;
-  if (fields.require("model") != nullptr) fields.get("model", into.model, kMaxModelIdBytes);
+  into.model = read_model(fields);
   fields.get("temperature", into.temperature, Range<float>{0, 2});
   fields.get("top_p", into.top_p, Range<float>{0, 1});
   fields.get("top_k", into.top_k, Range<std::uint32_t>{0, 1'000'000});
@@ -113,7 +90,7 @@ CommonFields read_common_fields(Fields& fields) {
   fields.get("presence_penalty", into.presence_penalty, Range<float>{-2, 2});
   read_logit_bias(fields, into.logit_bias);
   fields.get("seed", into.seed, Range<std::uint64_t>{0, INT64_MAX});
-  read_stop(fields, into.stop);
+  into.stop = read_stops(fields, "stop", true);
   read_max_tokens(fields, into.max_tokens);
   fields.get("n", into.n, Range<std::uint32_t>{1, kMaxChoices});
   read_stream(fields, into);

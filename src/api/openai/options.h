@@ -16,14 +16,8 @@
 
 namespace symbiont::api::openai {
 
-inline constexpr std::size_t kMaxModelIdBytes = 256;
-inline constexpr std::uint32_t kMaxTokensLimit = 1'048'576;
-inline constexpr std::uint32_t kDefaultMaxTokens = 2'048;  ///< where a request does not say
-inline constexpr std::size_t kMaxStops = 16;               ///< OpenAI itself takes 4
-inline constexpr std::size_t kMaxStopBytes = 256;
 inline constexpr std::size_t kMaxBiases = 1'024;
 inline constexpr std::uint32_t kMaxTopLogprobs = 20;
-inline constexpr std::size_t kMaxUserBytes = 512;
 inline constexpr std::size_t kMaxMetadataPairs = 16;
 
 /// As read. Absent values keep the engine's defaults.

@@ -4,9 +4,7 @@
 
 #include <algorithm>
 #include <chrono>
-#include <condition_variable>
 #include <memory>
-#include <mutex>
 #include <stop_token>
 #include <string>
 #include <thread>
@@ -16,6 +14,7 @@
 #include <fmt/format.h>
 
 #include "api/server.h"
+#include "base/pause.h"
 #include "base/result.h"
 #include "cmd/symbiont/commands.h"
 #include "cmd/symbiont/serve_options.h"
@@ -146,11 +145,8 @@ class Gateway {
  private:
   void unload_idle(std::chrono::seconds idle, const std::stop_token& stop) {
     if (idle == std::chrono::seconds(0)) return;
-    std::mutex unshared;
-    std::condition_variable_any never;
-    std::unique_lock lock(unshared);
     while (!stop.stop_requested()) {
-      (void)never.wait_for(lock, stop, std::min(idle, kUnloadInterval), [] { return false; });
+      pause_until(std::chrono::steady_clock::now() + std::min(idle, kUnloadInterval), stop);
       const std::size_t ended = engine_.unload_idle(idle);
       if (ended > 0) log_.info("unloaded", {{"workers", ended}});
     }
