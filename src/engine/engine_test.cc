@@ -7,10 +7,19 @@ namespace {
 
 class EchoRunner final : public SlmRunner {
  public:
+  explicit EchoRunner(std::vector<std::string>& scopes) : scopes_(scopes) {}
   [[nodiscard]] Outcome execute_chat(std::span<const ChatMessage> messages,
-                                     const ExecutionOptions& /*options*/,
+                                     const ExecutionOptions& options,
                                      const TokenSink& /*sink*/,
                                      std::stop_token /*stop_token*/) override {
+    scopes_.push_back(options.cache_scope);
+    if (messages.back().content == "die") {
+      SlmRunnerError error(runner_error::ExecutionFailed{"it died"});
+      ExecutionMetadata metadata;
+      metadata.verdict = {.kind = VerdictKind::SyscallDenied};
+      error.set_context({}, std::move(metadata));
+      return std::unexpected(std::move(error));
+    }
     ExecutionResult result;
     result.response = messages.back().content;
     return result;
@@ -23,6 +32,7 @@ class EchoRunner final : public SlmRunner {
   [[nodiscard]] RunnerInfo get_info() const override { return {}; }
 
  private:
+  std::vector<std::string>& scopes_;
   SandboxProfile profile_;
   ModelResourceRequirements requirements_;
 };
@@ -56,7 +66,12 @@ Model make_model(std::string id, Isolation isolation) {
 
 class EngineTest : public ::testing::Test {
  protected:
-  EngineTest() {
+  void SetUp() override {
+    EngineOptions options;
+    options.max_runners = 2;
+    start(std::move(options));
+  }
+  void start(EngineOptions options) {
     Slm slm;
     slm.model_allow_lists.global_models = {make_model("own", Isolation::Agent),
                                            make_model("all", Isolation::Shared),
@@ -65,25 +80,24 @@ class EngineTest : public ::testing::Test {
                                               {"bob", {"own", "all"}}};
     auto catalog = ModelCatalog::create(slm);
     EXPECT_TRUE(catalog.has_value());
-    EngineOptions options;
     options.observer = observer_;
-    options.max_runners = 2;
     options.runner_factory = [this](const RunnerRequest&) {
       ++made_;
-      return std::make_shared<EchoRunner>();
+      return std::make_shared<EchoRunner>(scopes_);
     };
     engine_.emplace(*std::move(catalog), std::move(options));
   }
-  Engine::Outcome run(std::string agent, std::string model) {
+  Engine::Outcome run(std::string agent, std::string model, std::string prompt = "hello") {
     EngineRequest request;
     request.agent = std::move(agent);
     request.model_id = std::move(model);
-    request.prompt = "hello";
+    request.prompt = std::move(prompt);
     return engine_->run(request);
   }
 
   std::shared_ptr<CountingObserver> observer_ = std::make_shared<CountingObserver>();
   int made_ = 0;
+  std::vector<std::string> scopes_;
   std::optional<Engine> engine_;
 };
 
@@ -95,6 +109,39 @@ TEST_F(EngineTest, RunsAndReports) {
   EXPECT_EQ(observer_->last.agent, "ann");
   EXPECT_EQ(observer_->last.model_id, "own");
   EXPECT_EQ(observer_->last.profile, "secure");
+}
+
+TEST_F(EngineTest, AgentsOfASharedRunnerAreRememberedApart) {
+  ASSERT_TRUE(run("ann", "all").has_value());
+  ASSERT_TRUE(run("bob", "all").has_value());
+  EXPECT_EQ(made_, 1);
+  EXPECT_EQ(scopes_, (std::vector<std::string>{"ann", "bob"}));
+}
+
+TEST_F(EngineTest, ARunnerThatKeepsDyingIsNotAskedAgain) {
+  for (int i = 0; i < 3; ++i)
+    EXPECT_FALSE(run("ann", "own", "die").has_value());
+  EXPECT_FALSE(run("ann", "own").has_value());
+  EXPECT_EQ(scopes_.size(), 3U) << "the fourth never reached it";
+  EXPECT_TRUE(run("bob", "own").has_value());
+}
+
+TEST_F(EngineTest, IdleRunnersAreUnloadedAndMadeAgain) {
+  ASSERT_TRUE(run("ann", "own").has_value());
+  EXPECT_EQ(engine_->unload_idle(std::chrono::hours(1)), 0U);
+  EXPECT_EQ(engine_->unload_idle(std::chrono::milliseconds(0)), 1U);
+  ASSERT_TRUE(run("ann", "own").has_value());
+  EXPECT_EQ(made_, 2);
+}
+
+TEST_F(EngineTest, RunnersShareAMemoryBudget) {
+  EngineOptions options;
+  options.memory_budget_bytes = 600ULL << 20U;
+  start(std::move(options));  // one of 512 MB
+  ASSERT_TRUE(run("ann", "own").has_value());
+  ASSERT_TRUE(run("bob", "own").has_value());
+  ASSERT_TRUE(run("ann", "own").has_value());
+  EXPECT_EQ(made_, 3);
 }
 
 TEST_F(EngineTest, DenialMakesNoRunner) {
