@@ -10,7 +10,7 @@
 
 namespace symbiont::api::openai {
 
-/// Reads `messages`; errors stay in `fields`. What the engine cannot do (images, tool calls) is
+/// Reads `messages`; errors stay in `fields`. What the engine cannot do (images, sound) is
 /// refused by name.
 [[nodiscard]] std::vector<ChatMessage> read_messages(Fields& fields);
 
