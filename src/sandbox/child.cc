@@ -25,6 +25,7 @@
 #include <net/if.h>
 
 #include "sandbox/confine.h"
+#include "sandbox/init.h"
 #include "sandbox/landlock.h"
 #include "sandbox/lockdown.h"
 #include "sandbox/root_builder.h"
@@ -34,7 +35,6 @@
 namespace symbiont::sandbox {
 namespace {
 
-constexpr int kSetupFailed = 125;
 constexpr int kChannelFd = 9;  // what comes with the plan lies above it
 
 [[noreturn]] void give_up(int channel, const char* step) {
@@ -179,22 +179,24 @@ int make_relay_socket() {
 /// Root, limits, privileges and Landlock of a program that does not lock itself in.
 void confine_program(const Steps& steps, const ChildPlan& plan, int program_fd) {
   if (plan.root == RootKind::View) {
-    steps.must(open_trees(plan.view));
-    if (plan.relay)
-      steps.hand_over(StepKind::Relay, make_relay_socket(), "make the proxy's socket");
-    steps.must(enter_view(plan.view, plan.mount_data, plan.scratch_data));
+    if (plan.own_root) {
+      steps.must(open_trees(plan.view));
+      if (plan.relay)
+        steps.hand_over(StepKind::Relay, make_relay_socket(), "make the proxy's socket");
+      steps.must(enter_view(plan.view, plan.mount_data, plan.scratch_data));
+    }
     if (plan.scratch_data != nullptr)
       steps.hand_over(StepKind::Scratch, ::open("/tmp", O_PATH | O_DIRECTORY | O_CLOEXEC),
                       "open the temporary files");
     steps.must_call(::chdir(plan.working_directory), "enter the working directory");
-  } else {
+  } else if (plan.own_root) {
     steps.must(enter_empty_root(plan.mount_data, plan.read_only_root));
   }
   steps.must(apply_rlimits(*plan.spec));
   steps.must(drop_privileges(*plan.spec));
   if (!plan.spec->landlock) return;
   const int restricted = plan.root == RootKind::View
-                             ? landlock_view(plan.view, plan.landlock_network)
+                             ? landlock_view(plan.view, plan.landlock_network, !plan.own_root)
                              : landlock_deny_all(program_fd);
   steps.must_call(restricted, "restrict by Landlock");
 }
@@ -238,70 +240,19 @@ void confine_program(const Steps& steps, const ChildPlan& plan, int program_fd) 
   give_up(kChannelFd, "execute the program");
 }
 
-/// All that pid 1 does after its child runs. Killing it on anything else kills the tree.
-void lock_init() {
-  constexpr std::uint32_t kNr = offsetof(seccomp_data, nr);
-  static const sock_filter kCode[] = {
-      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, kNr),
-      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_wait4, 4, 0),
-      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_write, 3, 0),
-      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_exit_group, 2, 0),
-      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_rt_sigreturn, 1, 0),
-      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS),
-      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-  };
-  if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 || install_filter(kCode) != 0)
-    ::_exit(kSetupFailed);
-}
-
-std::int64_t microseconds(const timeval& time) {
-  return time.tv_sec * 1'000'000 + time.tv_usec;
-}
-
-constexpr std::int64_t kOutputBlock = 512;  // getrusage(2)'s unit
-
-[[noreturn]] void wait_for_program(pid_t program) {
-  while (true) {
-    int status = 0;
-    rusage used{};
-    const pid_t ended = ::wait4(-1, &status, 0, &used);
-    if (ended < 0 && errno == EINTR) continue;
-    if (ended != program && ended > 0) continue;  // an orphan of the program
-    const ExitReport report{status, static_cast<std::int32_t>(used.ru_maxrss),
-                            microseconds(used.ru_utime) + microseconds(used.ru_stime),
-                            used.ru_oublock * kOutputBlock};
-    if (::write(0, &report, sizeof report) < 0) ::_exit(kSetupFailed);
-    ::_exit(0);
-  }
-}
-
 }  // namespace
 
 void run_init(const InitPlan& init, const ChildPlan* plan) {
   const Steps steps(init.channel_fd);
-  steps.must_call(::prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0), "tie to the launcher");
+  steps.must(tie_to_launcher(init));
   char mapped = 0;
   if (::read(init.channel_fd, &mapped, 1) != 1) ::_exit(kSetupFailed);  // it died or gave up
-  if (init.privileged) {
-    steps.must_call(::syscall(SYS_setresgid, 0, 0, 0), "become the namespace's group 0");
-    steps.must_call(::syscall(SYS_setresuid, 0, 0, 0), "become the namespace's user 0");
-    steps.must_call(::syscall(SYS_setgroups, 0, nullptr), "drop groups");
-    steps.must_call(::prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0), "tie to the launcher");
-  }
-  steps.must_call(::sethostname("sandbox", 7), "set host name");
-  // Private before the fork: what the program mounts must not be seen by pid 1's own tree, and vice
-  // versa never outside.
-  steps.must_call(::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr),
-                  "make mounts private");
+  if (init.own_namespaces) steps.must(enter_namespaces(init));
   const auto program =
       static_cast<pid_t>(::syscall(SYS_clone, SIGCHLD, nullptr, nullptr, nullptr, nullptr));
   steps.must_call(program, "start the program's process");
   if (program == 0) run_program(init, plan);
-  // Only exit_fd stays: the channel's end of file tells the launcher that exec succeeded.
-  if (::dup2(init.exit_fd, 0) < 0) ::_exit(kSetupFailed);
-  if (::syscall(SYS_close_range, 1, ~0U, 0U) != 0) ::_exit(kSetupFailed);
-  lock_init();
-  wait_for_program(program);
+  attend_program(init, program);
 }
 
 }  // namespace symbiont::sandbox

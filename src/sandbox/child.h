@@ -19,11 +19,14 @@
 
 namespace symbiont::sandbox {
 
+inline constexpr int kSetupFailed = 125;  ///< exit code after a report, or for want of a launcher
+
 /// What the clone itself has to know.
 struct InitPlan {
   bool privileged = false;  ///< the namespace's user 0 is the host's: become it first
-  int channel_fd = -1;      ///< SOCK_SEQPACKET to the launcher
-  int exit_fd = -1;         ///< an ExitReport at the end
+  bool own_namespaces = true;
+  int channel_fd = -1;  ///< SOCK_SEQPACKET to the launcher
+  int exit_fd = -1;     ///< an ExitReport at the end
 };
 
 /// A ViewEntry as the child reads it.
@@ -43,6 +46,7 @@ struct PlannedEntry {
 struct ChildPlan {
   const LockdownSpec* spec = nullptr;  ///< its extra_syscalls are not for the child
   RootKind root = RootKind::EmptyAfterExec;
+  bool own_root = true;              ///< false: no mount namespace, Landlock stands alone
   const char* mount_data = nullptr;  ///< of the root's tmpfs
   bool read_only_root = true;
   int nice = 0;

@@ -21,18 +21,22 @@ const char* limit(__rlimit_resource which, rlim_t value, const char* step) {
   return ::setrlimit(which, &both) == 0 ? nullptr : step;
 }
 
-const char* drop_capabilities() {
+/// What exec could give back. Needs CAP_SETPCAP.
+const char* forbid_capabilities() {
   for (int capability = 0;; ++capability) {
     if (::prctl(PR_CAPBSET_READ, capability, 0, 0, 0) < 0)
       break;  // past the last one this kernel knows
     if (::prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) != 0) return "drop the bounding set";
   }
-  if (::prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) != 0)
-    return "clear ambient capabilities";
   constexpr unsigned kSecureBits = SECBIT_NOROOT | SECBIT_NOROOT_LOCKED | SECBIT_NO_SETUID_FIXUP |
                                    SECBIT_NO_SETUID_FIXUP_LOCKED | SECBIT_KEEP_CAPS_LOCKED |
                                    SECBIT_NO_CAP_AMBIENT_RAISE | SECBIT_NO_CAP_AMBIENT_RAISE_LOCKED;
-  if (::prctl(PR_SET_SECUREBITS, kSecureBits, 0, 0, 0) != 0) return "lock the secure bits";
+  return ::prctl(PR_SET_SECUREBITS, kSecureBits, 0, 0, 0) == 0 ? nullptr : "lock the secure bits";
+}
+
+const char* drop_capabilities() {
+  if (::prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) != 0)
+    return "clear ambient capabilities";
   __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
   const __user_cap_data_struct none[2] = {};
   return ::syscall(SYS_capset, &header, none) == 0 ? nullptr : "drop capabilities";
@@ -85,7 +89,10 @@ const char* drop_privileges(const LockdownSpec& spec) {
     if (::syscall(SYS_capset, &header, data) != 0)
       return "keep the capability to drop capabilities";
   }
-  const char* failed = drop_capabilities();
+  // An ordinary user without a namespace has none to drop from; no_new_privs then stands alone.
+  const bool may_forbid = spec.own_namespaces || spec.change_identity;
+  const char* failed = may_forbid ? forbid_capabilities() : nullptr;
+  if (failed == nullptr) failed = drop_capabilities();
   if (failed != nullptr) return failed;
   if (spec.undumpable && ::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0) return "forbid debugging";
   return ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 ? nullptr : "forbid new privileges";

@@ -1,6 +1,5 @@
 // What this host offers and how each control of a policy is held with it.
 
-#include <linux/sched.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -11,7 +10,10 @@
 #include <csignal>
 
 #include "base/file.h"
+#include "sandbox/init.h"
 #include "sandbox/landlock.h"
+#include "sandbox/namespaces.h"
+#include "sandbox/plain_controls.h"
 #include "sandbox/start.h"
 
 namespace symbiont::sandbox {
@@ -22,18 +24,12 @@ constexpr const char* kDelegate =
     "Delegate=yes and DelegateSubgroup=main in the unit";
 constexpr int kLandlockFiles = 1;  // Landlock versions
 constexpr int kLandlockTcp = 4;
-constexpr const char* kUserNamespaces =
-    "allow user namespaces: sysctl user.max_user_namespaces=10000 and, on Debian, "
-    "kernel.unprivileged_userns_clone=1";
 
-/// Tries it in a throw-away child: version numbers do not tell.
-bool can_make_namespaces() {
-  clone_args args{};
-  args.flags = CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC |
-               CLONE_NEWUTS | CLONE_NEWCGROUP;
-  args.exit_signal = SIGCHLD;
-  const auto pid = static_cast<pid_t>(::syscall(SYS_clone3, &args, sizeof args));
-  if (pid == 0) ::_exit(0);
+/// Whether `attempt` succeeds in a throw-away child, in new `namespaces`: version numbers do not
+/// tell.
+bool can_do(unsigned namespaces, bool (*attempt)()) {
+  const pid_t pid = clone_with(namespaces, nullptr);
+  if (pid == 0) ::_exit(attempt() ? 0 : 1);
   if (pid < 0) return false;
   int status = 0;
   while (::waitpid(pid, &status, 0) < 0 && errno == EINTR)
@@ -41,14 +37,10 @@ bool can_make_namespaces() {
   return WIFEXITED(status) && WEXITSTATUS(status) == 0;
 }
 
-Control enforced(std::string mechanism) {
-  return {ControlState::Enforced, std::move(mechanism), {}};
-}
-Control degraded(std::string reason, std::string remedy) {
-  return {ControlState::Degraded, std::move(reason), std::move(remedy)};
-}
-Control unavailable(std::string reason, std::string remedy) {
-  return {ControlState::Unavailable, std::move(reason), std::move(remedy)};
+bool take_identity() {
+  const uid_t id = outside_id_of(::getpid());
+  return ::syscall(SYS_setgroups, 0, nullptr) == 0 && ::syscall(SYS_setresgid, id, id, id) == 0 &&
+         ::syscall(SYS_setresuid, id, id, id) == 0;
 }
 
 std::string version_of(const HostFacts& host, std::string_view controller) {
@@ -61,9 +53,11 @@ Control memory_control(const Policy& policy, const HostFacts& host) {
     return enforced(version_of(host, "memory") +
                     (unified ? "memory.max" : "memory.limit_in_bytes"));
   }
-  if (policy.root == RootKind::View && policy.child_processes > 0)
-    return degraded("RLIMIT_DATA holds each process by itself, not all of them together",
-                    kDelegate);
+  if (policy.root == RootKind::View)
+    return degraded(
+        "RLIMIT_DATA holds the private memory of each process by itself; the kernel's buffers for "
+        "it, and all processes together, are not counted",
+        kDelegate);
   return enforced("RLIMIT_DATA on private memory; weights mapped from the file are not counted");
 }
 
@@ -164,8 +158,8 @@ HostFacts find_host_facts() {
   HostFacts facts;
   facts.cgroups = find_cgroups();
   facts.landlock_abi = landlock_abi();
-  facts.privileged = ::geteuid() == 0;
-  facts.user_namespaces = can_make_namespaces();
+  facts.namespaces = can_do(kNamespaces | unsigned{CLONE_NEWNET}, [] { return true; });
+  facts.privileged = ::geteuid() == 0 && (facts.namespaces || can_do(0, take_identity));
   return facts;
 }
 
@@ -186,17 +180,14 @@ ControlReport plan_controls(const Policy& policy, const HostFacts& host) {
   } else {
     add_worker_rows(host, report);
   }
-  if (!host.user_namespaces) {
-    for (const char* name : {"filesystem", "network", "disk", "gpu"}) {
-      report[name] = unavailable("user, mount, pid and network namespaces cannot be made here",
-                                 kUserNamespaces);
-    }
-  }
+  if (!host.namespaces) replace_by_plain_rows(policy, host, report);
   report["landlock"] =
       host.landlock_abi > 0
           ? enforced("ABI " + std::to_string(host.landlock_abi) + ", second line for files" +
                      (host.landlock_abi >= kLandlockTcp ? " and TCP" : ""))
-          : degraded("this kernel has no Landlock; namespaces and seccomp stand alone",
+          : degraded(host.namespaces
+                         ? "this kernel has no Landlock; namespaces and seccomp stand alone"
+                         : "this kernel has no Landlock",
                      "Linux 5.13 or later with lsm=...,landlock");
   return report;
 }

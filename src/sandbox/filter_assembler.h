@@ -99,6 +99,22 @@ class FilterAssembler {
     ret(SECCOMP_RET_ALLOW);
   }
 
+  /// Allows `number` when both arguments, of which the kernel takes 32 bits, have their values,
+  /// else `otherwise`.
+  struct ArgumentValue {
+    unsigned index;
+    std::uint32_t value;
+  };
+  void both_equal(int number, ArgumentValue first, ArgumentValue second, std::uint32_t otherwise) {
+    jump(BPF_JEQ, static_cast<std::uint32_t>(number), 0, 6);
+    load(low_half(first.index));
+    jump(BPF_JEQ, first.value, 0, 3);
+    load(low_half(second.index));
+    jump(BPF_JEQ, second.value, 0, 1);
+    ret(SECCOMP_RET_ALLOW);
+    ret(otherwise);
+  }
+
   /// Denies `number` when argument `index`, of which the kernel takes 32 bits, has one of
   /// `forbidden` set; says nothing otherwise.
   void without_low_bits(int number, unsigned index, std::uint32_t forbidden, std::uint32_t deny) {

@@ -16,8 +16,11 @@ struct PlannedEntry;
 /// pathname sockets: those are the network namespace's and seccomp's part.
 [[nodiscard]] int landlock_deny_all(int executable_fd);
 
-/// The same, but for what `view` shows: call it inside the new root. `deny_network` denies TCP too.
-[[nodiscard]] int landlock_view(std::span<const PlannedEntry> view, bool deny_network);
+/// The same, but for what `view` shows: call it inside the new root, or with `host_tree` where
+/// there is none. `deny_network` denies TCP too.
+[[nodiscard]] int landlock_view(std::span<const PlannedEntry> view,
+                                bool deny_network,
+                                bool host_tree);
 
 }  // namespace symbiont::sandbox
 

@@ -231,7 +231,7 @@ class RealLauncher final : public Launcher {
     if (started.reply.reply == Reply::Failed) return fail(start_error(started.reply));
     const ReplyMessage& reply = started.reply;
     ProofExpectation expectation =
-        expect_confined(policy, reply.pid, reply.privileged, reply.cgroup);
+        expect_confined(policy, reply.pid, {reply.privileged, reply.namespaces, reply.cgroup});
     return std::make_unique<Process>(connection, std::move(started), std::move(expectation));
   }
 

@@ -22,7 +22,10 @@ Status step(const char* failed) {
 }
 
 Status install(const LockdownSpec& spec, Phase phase) {
-  const Filter filter = build_filter({phase, spec.kill_on_violation, spec.extra_syscalls});
+  // In a pid namespace of its own there is nobody else to signal.
+  const int only_pid = spec.own_namespaces ? 0 : ::getpid();
+  const Filter filter =
+      build_filter({phase, spec.kill_on_violation, spec.extra_syscalls, only_pid});
   const int result = install_filter(filter);
   if (result < 0) return fail(errno_error("install the system call filter"));
   if (result > 0)
@@ -52,7 +55,8 @@ Result<Lockdown> Lockdown::before_load() {
   const std::uint64_t size = spec.scratch_bytes > 0 ? spec.scratch_bytes : 4096;
   const std::string mount_data = "size=" + std::to_string(size) +
                                  ",nr_inodes=" + std::to_string(spec.scratch_inodes) + ",mode=0700";
-  SYMBIONT_TRY_STATUS(step(enter_empty_root(mount_data.c_str(), spec.scratch_bytes == 0)));
+  if (spec.own_namespaces)
+    SYMBIONT_TRY_STATUS(step(enter_empty_root(mount_data.c_str(), spec.scratch_bytes == 0)));
   SYMBIONT_TRY_STATUS(step(apply_rlimits(spec)));
   SYMBIONT_TRY_STATUS(step(drop_privileges(spec)));
   if (spec.landlock && landlock_deny_all(-1) != 0) return fail(errno_error("restrict by Landlock"));

@@ -9,7 +9,7 @@
 namespace symbiont::sandbox {
 namespace {
 
-constexpr std::size_t kFields = 12;
+constexpr std::size_t kFields = 13;
 constexpr std::size_t kMaxExtraSyscalls = 512;
 
 }  // namespace
@@ -26,7 +26,8 @@ std::string encode(const LockdownSpec& spec) {
                                                      spec.max_processes,
                                                      spec.undumpable ? 1U : 0U,
                                                      spec.kill_on_violation ? 1U : 0U,
-                                                     spec.landlock ? 1U : 0U};
+                                                     spec.landlock ? 1U : 0U,
+                                                     spec.own_namespaces ? 1U : 0U};
   std::string text;
   for (const std::uint64_t value : values)
     text += std::to_string(value) + " ";
@@ -70,6 +71,7 @@ Result<LockdownSpec> decode_lockdown_spec(std::string_view text) {
   spec.undumpable = values[9] != 0;
   spec.kill_on_violation = values[10] != 0;
   spec.landlock = values[11] != 0;
+  spec.own_namespaces = values[12] != 0;
   for (std::size_t i = kFields; i < values.size(); ++i)
     spec.extra_syscalls.push_back(static_cast<int>(values[i]));
   return spec;

@@ -19,6 +19,7 @@ struct LockdownSpec {
   gid_t gid = 0;
   bool change_identity =
       false;  ///< false without privilege: the only mapped identity is the present one
+  bool own_namespaces = true;       ///< false: it stays in the host's, and keeps the host's root
   std::uint64_t scratch_bytes = 0;  ///< 0: read-only root
   std::uint64_t scratch_inodes = 1024;
   std::uint64_t max_file_bytes = 0;

@@ -1,7 +1,6 @@
 #include "sandbox/own_mounts.h"
 
 #include <fcntl.h>
-#include <linux/sched.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -13,6 +12,7 @@
 #include <string>
 
 #include "base/file.h"
+#include "sandbox/namespaces.h"
 #include "sandbox/root_builder.h"
 
 namespace symbiont::sandbox {
@@ -27,10 +27,7 @@ bool write_map(pid_t pid, const char* file, const std::string& map) {
 /// A user namespace that maps user and group 0 to `outside`, held by nothing but the descriptor.
 UniqueFd make_identity_map(uid_t outside) {
   const pid_t launcher = ::getpid();
-  clone_args args{};
-  args.flags = CLONE_NEWUSER;
-  args.exit_signal = SIGCHLD;
-  const auto pid = static_cast<pid_t>(::syscall(SYS_clone3, &args, sizeof args));
+  const pid_t pid = clone_with(CLONE_NEWUSER, nullptr);
   if (pid < 0) return UniqueFd();
   if (pid == 0) {
     (void)::prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);

@@ -18,11 +18,12 @@ namespace {
 constexpr std::uint32_t kProgramDescriptors = 1024;
 constexpr int kRootInodes = 4096;
 
-LockdownSpec lockdown_spec(const Policy& policy, const HostFacts& host) {
+LockdownSpec lockdown_spec(const Policy& policy, const HostFacts& host, uid_t outside) {
   LockdownSpec spec;
-  spec.uid = kInsideId;
-  spec.gid = kInsideId;
+  spec.uid = host.namespaces ? kInsideId : outside;
+  spec.gid = spec.uid;
   spec.change_identity = host.privileged;
+  spec.own_namespaces = host.namespaces;
   spec.scratch_bytes = policy.scratch_bytes;
   spec.scratch_inodes = policy.scratch_inodes;
   spec.max_file_bytes = policy.max_file_bytes;
@@ -62,6 +63,11 @@ cpu_set_t choose_cpus(double cores, pid_t rotate) {
   return chosen;
 }
 
+/// Whether it is at its place without a mount, too.
+bool is_of_host(const ViewEntry& entry) {
+  return entry.kind == ViewKind::Tree || entry.kind == ViewKind::Device;
+}
+
 /// Writes a plan into the memory that a waiting child shares.
 class Planner {
  public:
@@ -70,11 +76,12 @@ class Planner {
 
   /// False when the arena is full.
   bool write(bool control) {
-    const LockdownSpec spec = lockdown_spec(policy_, host_);
+    const LockdownSpec spec = lockdown_spec(policy_, host_, tree_.outside_id());
     plan_.root = policy_.root;
+    plan_.own_root = host_.namespaces;
     plan_.nice = policy_.nice;
     plan_.control = control;
-    plan_.keep_capabilities = !host_.privileged;
+    plan_.keep_capabilities = host_.namespaces && !host_.privileged;
     plan_.read_only_root = policy_.scratch_bytes == 0;
     if (!host_.cgroups.has("cpu"))
       plan_.affinity = arena_.put(choose_cpus(policy_.cpu_cores, tree_.init_pid()));
@@ -134,6 +141,7 @@ class Planner {
   void write_view() {
     std::vector<PlannedEntry> entries;
     for (const ViewEntry& from : policy_.view) {
+      if (!host_.namespaces && !is_of_host(from)) continue;
       PlannedEntry& entry = entries.emplace_back();
       entry.kind = from.kind;
       entry.source = arena_.put_text(from.source);
@@ -142,11 +150,11 @@ class Planner {
       entry.directory = from.directory;
       entry.writable = from.writable;
       entry.executable = from.executable;
-      entry.own = from.own && host_.privileged;
+      entry.own = from.own && host_.privileged && host_.namespaces;
     }
     plan_.view = arena_.put_all(std::span<const PlannedEntry>(entries));
     plan_.mount_data = arena_.put_text(tmpfs(0, kRootInodes, "0755"));
-    if (policy_.scratch_bytes > 0)
+    if (policy_.scratch_bytes > 0 && host_.namespaces)
       plan_.scratch_data =
           arena_.put_text(tmpfs(policy_.scratch_bytes, policy_.scratch_inodes, "1777"));
     plan_.relay = policy_.network == NetworkAccessMode::Restricted;

@@ -1,7 +1,6 @@
 #include "sandbox/prepared_tree.h"
 
 #include <fcntl.h>
-#include <linux/sched.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -16,15 +15,11 @@
 #include <vector>
 
 #include "base/file.h"
+#include "sandbox/init.h"
+#include "sandbox/namespaces.h"
 
 namespace symbiont::sandbox {
 namespace {
-
-// The identity outside, as root: one of a range of its own that no account uses (systemd's
-// container range starts at 524288, dynamic users end at 65519). Each tree of a launcher gets
-// another: the highest pid_max (PID_MAX_LIMIT) is the count, so that pids tell them apart.
-constexpr uid_t kOutsideBase = 2'000'000'000;
-constexpr uid_t kOutsideCount = 4'194'304;
 
 std::unexpected<StartFailure> failed(std::string step, int error_number = errno) {
   return std::unexpected(StartFailure{std::move(step), error_number});
@@ -75,15 +70,11 @@ std::expected<void, StartFailure> PreparedTree::clone_init(const HostFacts& host
   if (::pipe2(pipe.data(), O_CLOEXEC) != 0) return failed("make a pipe");
   exit_pipe_.reset(pipe[0]);
   const UniqueFd exit_end(pipe[1]);
-  const InitPlan init{host.privileged, theirs.get(), exit_end.get()};
+  const InitPlan init{host.privileged, host.namespaces, theirs.get(), exit_end.get()};
   int pidfd = -1;
-  clone_args args{};
-  args.flags = CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS |
-               CLONE_NEWCGROUP | CLONE_PIDFD;
-  if (own_network) args.flags |= CLONE_NEWNET;
-  args.pidfd = reinterpret_cast<std::uintptr_t>(&pidfd);  // NOLINT: the kernel's interface
-  args.exit_signal = SIGCHLD;
-  const auto pid = static_cast<pid_t>(::syscall(SYS_clone3, &args, sizeof args));
+  unsigned flags = host.namespaces ? kNamespaces : 0;
+  if (host.namespaces && own_network) flags |= unsigned{CLONE_NEWNET};
+  const pid_t pid = clone_with(flags, &pidfd);
   if (pid < 0) return failed("make namespaces");
   if (pid == 0) {
     // The launcher's ends must not live on in the child: it waits for their end of file.
@@ -92,6 +83,7 @@ std::expected<void, StartFailure> PreparedTree::clone_init(const HostFacts& host
     run_init(init, plan_);
   }
   init_pid_ = pid;
+  own_namespaces_ = host.namespaces;
   init_pidfd_.reset(pidfd);
   return {};
 }
@@ -109,9 +101,10 @@ std::expected<PreparedTree, StartFailure> PreparedTree::make(const HostFacts& ho
   if (!cgroup.has_value()) return failure(cgroup.error());
   tree.cgroup_ = std::move(*cgroup);
   SYMBIONT_TRY_STATUS(tree.clone_init(host, own_network));
-  tree.outside_id_ = kOutsideBase + static_cast<uid_t>(tree.init_pid_) % kOutsideCount;
+  tree.outside_id_ = outside_id_of(tree.init_pid_);
   Status ready = tree.cgroup_->add(tree.init_pid_);
-  if (ready.has_value()) ready = map_identities(tree.init_pid_, host.privileged, tree.outside_id_);
+  if (ready.has_value() && host.namespaces)
+    ready = map_identities(tree.init_pid_, host.privileged, tree.outside_id_);
   if (!ready.has_value()) return failure(ready.error());
   if (::write(tree.channel_.get(), "m", 1) != 1) return failed("release pid 1");
   return tree;
@@ -145,6 +138,7 @@ ConfinedProcess PreparedTree::release() {
   ConfinedProcess process;
   process.init_pidfd = std::move(init_pidfd_);
   process.init_pid = init_pid_;
+  process.own_namespaces = own_namespaces_;
   process.exit_pipe = std::move(exit_pipe_);
   process.cgroup = std::move(*cgroup_);
   cgroup_.reset();

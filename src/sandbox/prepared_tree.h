@@ -59,6 +59,7 @@ class PreparedTree {
   UniqueFd init_pidfd_;
   pid_t init_pid_ = -1;
   uid_t outside_id_ = 0;
+  bool own_namespaces_ = true;
   UniqueFd channel_;
   UniqueFd exit_pipe_;
 };

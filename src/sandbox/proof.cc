@@ -42,8 +42,10 @@ class Inspector {
   void privileges() {
     equal("seccomp", "2", field("Seccomp"));
     equal("no_new_privs", "1", field("NoNewPrivs"));
-    for (const char* set : kCapabilitySets)
-      equal(set, "0000000000000000", field(set));
+    for (const char* set : kCapabilitySets) {
+      if (!is_ordinary() || std::string_view(set) != "CapBnd")
+        equal(set, "0000000000000000", field(set));
+    }
     equal("tracer", "0", field("TracerPid"));
     if (expected_.own_identity) {
       const std::string uid = field("Uid");
@@ -145,7 +147,7 @@ class Inspector {
     if (expected_.max_file_bytes > 0)
       equal("file size", std::to_string(expected_.max_file_bytes),
             hard_limit(limits, "Max file size"));
-    if (expected_.undumpable && !expected_.any_program) {
+    if (expected_.undumpable && !expected_.any_program && !is_ordinary()) {
       // Files of a process that cannot be dumped belong to root, not to its own user.
       struct stat info{};
       const std::string path = (directory_ / "environ").string();
@@ -163,6 +165,10 @@ class Inspector {
   std::vector<ProofItem> take() { return std::move(items_); }
 
  private:
+  /// Neither an identity nor a namespace sets it apart from this process.
+  [[nodiscard]] bool is_ordinary() const {
+    return !expected_.own_identity && !expected_.own_namespaces;
+  }
   /// The deepest entry of the view that holds `path`.
   [[nodiscard]] const ViewEntry* nearest(const std::string& path) const {
     const ViewEntry* found = nullptr;
@@ -227,16 +233,14 @@ class Inspector {
 
 }  // namespace
 
-ProofExpectation expect_confined(const Policy& policy,
-                                 pid_t pid,
-                                 bool privileged,
-                                 std::string cgroup) {
+ProofExpectation expect_confined(const Policy& policy, pid_t pid, Given given) {
   ProofExpectation expectation;
   expectation.pid = pid;
-  expectation.own_identity = privileged;
+  expectation.own_identity = given.identity;
+  expectation.own_namespaces = given.namespaces;
   expectation.read_only_root = policy.scratch_bytes == 0;
   expectation.scratch_bytes = policy.scratch_bytes;
-  expectation.memory_cgroup = std::move(cgroup);
+  expectation.memory_cgroup = std::move(given.cgroup);
   expectation.undumpable = policy.undumpable;
   expectation.max_file_bytes = policy.max_file_bytes;
   if (policy.root != RootKind::View) return expectation;
@@ -250,12 +254,14 @@ Result<std::vector<ProofItem>> collect_proof(const ProofExpectation& expectation
   Inspector inspector(expectation);
   SYMBIONT_TRY_STATUS(inspector.read());
   inspector.privileges();
-  inspector.namespaces();
-  if (expectation.any_program) {
-    inspector.view_mounts();
-  } else {
-    inspector.mounts();
-    inspector.descriptors();
+  if (expectation.own_namespaces) {
+    inspector.namespaces();
+    if (expectation.any_program) {
+      inspector.view_mounts();
+    } else {
+      inspector.mounts();
+      inspector.descriptors();
+    }
   }
   inspector.surroundings();
   return inspector.take();

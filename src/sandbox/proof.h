@@ -21,6 +21,9 @@ namespace symbiont::sandbox {
 struct ProofExpectation {
   pid_t pid = 0;
   bool own_identity = false;  ///< it must have left every identity of ours
+  /// False where the host has none to give: namespaces and mounts are not looked at, nor is what
+  /// only the owner of its user namespace may see.
+  bool own_namespaces = true;
   bool read_only_root = true;
   std::uint64_t scratch_bytes = 0;
   std::string memory_cgroup;  ///< last part of its memory group's path; empty: none expected
@@ -35,12 +38,15 @@ struct ProofExpectation {
   std::vector<ViewEntry> view;
 };
 
-/// What a process of `policy` must look like. `privileged`: the launcher gave it an identity of its
-/// own; `cgroup`: of its memory, empty for none.
-[[nodiscard]] ProofExpectation expect_confined(const Policy& policy,
-                                               pid_t pid,
-                                               bool privileged,
-                                               std::string cgroup);
+/// What the launcher gave to a process.
+struct Given {
+  bool identity = false;    ///< one of its own
+  bool namespaces = true;   ///< of its own
+  std::string cgroup = {};  ///< of its memory, empty for none
+};
+
+/// What a process of `policy` must look like.
+[[nodiscard]] ProofExpectation expect_confined(const Policy& policy, pid_t pid, Given given);
 
 /// Looks at: seccomp mode and filters, no_new_privs, five capability sets, identities and groups,
 /// seven namespaces, the mount table, the root directory, open descriptors, the environment, the

@@ -40,6 +40,7 @@ struct ReplyMessage {
   int pid = 0;                 ///< Started: the program; network Restricted: the relay comes along
   int init_pid = 0;            ///< Started: pid 1 of its namespace
   bool privileged = false;     ///< Started: it took an identity of its own
+  bool namespaces = true;      ///< Started: it is in namespaces of its own
   std::string cgroup;          ///< Started
   ControlReport controls;      ///< Probed, Started; Failed when controls are missing
   std::string step;            ///< Failed

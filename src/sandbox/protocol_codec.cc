@@ -109,6 +109,7 @@ void each_field(Is<ReplyMessage> auto& m, auto&& field) {
   field("pid", m.pid);
   field("init_pid", m.init_pid);
   field("privileged", m.privileged);
+  field("namespaces", m.namespaces);
   field("cgroup", m.cgroup);
   field("controls", m.controls);
   field("step", m.step);

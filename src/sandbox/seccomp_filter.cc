@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <csignal>
 #include <cstdlib>
 #include <initializer_list>
 #include <memory>
@@ -95,9 +96,13 @@ Filter build_filter(const FilterOptions& options) {
 #if defined(SYS_futex_waitv)
   out.on_call(SYS_futex_waitv, SECCOMP_RET_ERRNO | ENOSYS);
 #endif
-  // Only pid 2 of its own namespace (the worker itself) can be meant: abort() signals its own
-  // thread.
-  out.one_of(SYS_tgkill, 2, {6}, deny);
+  // abort() signals its own thread.
+  if (options.only_pid > 0) {
+    out.both_equal(SYS_tgkill, {0, static_cast<std::uint32_t>(options.only_pid)}, {2, SIGABRT},
+                   deny);
+  } else {
+    out.one_of(SYS_tgkill, 2, {SIGABRT}, deny);
+  }
   if (options.phase == Phase::Program) allow_all(out, kProgramStartCalls);
   if (options.phase != Phase::Inference) {
     load_rules(out, deny);

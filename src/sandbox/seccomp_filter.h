@@ -30,6 +30,7 @@ struct FilterOptions {
   Phase phase = Phase::Load;
   bool kill_on_violation = true;   ///< kill the process, else EPERM
   std::vector<int> extra_allowed;  ///< system call numbers a profile adds, without argument checks
+  int only_pid = 0;                ///< the one process that may be told to abort; 0: any
 };
 
 using Filter = std::vector<sock_filter>;

@@ -122,6 +122,14 @@ TEST(SeccompFilter, ChecksArguments) {
   }
 }
 
+TEST(SeccompFilter, WithoutAPidNamespaceOnlyTheProcessItselfMayBeToldToAbort) {
+  const Filter filter = build_filter({Phase::Inference, true, {}, 4321});
+  EXPECT_EQ(evaluate(filter, call_of(SYS_tgkill, {4321, 4322, SIGABRT})), SECCOMP_RET_ALLOW);
+  EXPECT_EQ(evaluate(filter, call_of(SYS_tgkill, {4320, 4320, SIGABRT})), SECCOMP_RET_KILL_PROCESS);
+  EXPECT_EQ(evaluate(filter, call_of(SYS_tgkill, {4321, 4322, SIGKILL})), SECCOMP_RET_KILL_PROCESS);
+  EXPECT_EQ(evaluate(filter, call_of(SYS_getpid)), SECCOMP_RET_ALLOW) << "the next rule is reached";
+}
+
 TEST(SeccompFilter, AProfileCanAddACallOrAskForEperm) {
   EXPECT_EQ(
       evaluate(build_filter({Phase::Inference, true, {SYS_getrusage}}), call_of(SYS_getrusage)),

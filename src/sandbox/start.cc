@@ -76,8 +76,8 @@ std::expected<void, StartFailure> prove(const Policy& policy,
                                         const HostFacts& host,
                                         const PreparedTree& tree) {
   const std::string group = host.cgroups.has("memory") ? tree.group() : std::string();
-  const auto items =
-      collect_proof(expect_confined(policy, child_of(tree.init_pid()), host.privileged, group));
+  const auto items = collect_proof(expect_confined(policy, child_of(tree.init_pid()),
+                                                   {host.privileged, host.namespaces, group}));
   if (!items.has_value()) return failed(items.error().message(), items.error().sys_errno());
   if (const Status held = check_proof(*items); !held.has_value())
     return failed(held.error().message(), EPERM);

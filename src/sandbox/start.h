@@ -36,6 +36,7 @@ inline constexpr uid_t kInsideId = 1000;
 struct ConfinedProcess {
   UniqueFd init_pidfd;
   pid_t init_pid = -1;
+  bool own_namespaces = true;  ///< false: init does the killing, when told by SIGTERM
   pid_t program_pid = -1;
   UniqueFd program_pidfd;
   UniqueFd exit_pipe;      ///< an ExitReport, then end of file
@@ -56,13 +57,18 @@ struct StartFailure {
 struct HostFacts {
   CgroupHost cgroups;
   int landlock_abi = 0;
-  bool privileged = false;  ///< may map an identity of its own choice
-  bool user_namespaces = false;
+  bool privileged = false;  ///< may give a process an identity of its own
+  /// False (many containers): Landlock, system call filters, limits and that identity stand alone.
+  bool namespaces = false;
 };
 [[nodiscard]] HostFacts find_host_facts();
 
 /// How each control of `policy` will be held on this host. Pure.
 [[nodiscard]] ControlReport plan_controls(const Policy& policy, const HostFacts& host);
+
+/// Whether a start without namespaces makes any sense: what they alone could hold and nothing else
+/// holds at all is Unavailable in `controls`, and that is refused even where degraded will do.
+[[nodiscard]] bool can_start(const HostFacts& host, const ControlReport& controls);
 
 /// What comes with a spawn request; invalid ones become /dev/null.
 struct ProgramFds {

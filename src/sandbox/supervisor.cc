@@ -23,8 +23,9 @@ constexpr int kIdleMs = 2;  // nothing happened for so long: time to prepare the
 constexpr std::uint64_t kPageSlack = 64U << 10U;
 
 void kill_tree(const ConfinedProcess& process) {
+  const int signal = process.own_namespaces ? SIGKILL : SIGTERM;
   // ESRCH: it ended by itself.
-  (void)::syscall(SYS_pidfd_send_signal, process.init_pidfd.get(), SIGKILL, nullptr, 0);
+  (void)::syscall(SYS_pidfd_send_signal, process.init_pidfd.get(), signal, nullptr, 0);
 }
 
 void reap(const ConfinedProcess& process) {
@@ -225,7 +226,7 @@ Status Supervisor::spawn(const RequestMessage& message, std::vector<UniqueFd> fd
   const bool missing = std::ranges::any_of(controls, [](const auto& entry) {
     return entry.second.state != ControlState::Enforced && is_required(entry.first);
   });
-  if (!host_.user_namespaces || (missing && policy.strict)) {
+  if ((missing && policy.strict) || !can_start(host_, controls)) {
     return reply_failed(message.id, {"enforce every control", 0}, std::move(controls));
   }
   auto tree = take_tree(policy.network != NetworkAccessMode::Full);
@@ -250,6 +251,7 @@ Status Supervisor::reply_started(std::uint64_t id,
   reply.pid = process.program_pid;
   reply.init_pid = process.init_pid;
   reply.privileged = host_.privileged;
+  reply.namespaces = host_.namespaces;
   reply.cgroup = host_.cgroups.has("memory") ? group : std::string();
   reply.controls = std::move(controls);
   const UniqueFd relay = std::move(process.relay);

@@ -31,10 +31,15 @@ std::string hostile_program() {
   return std::getenv("SYMBIONT_HOSTILE_WORKER");  // NOLINT(concurrency-mt-unsafe): set by ctest
 }
 
+/// Set by ctest for a host without namespaces, where a strict start is refused.
+bool is_strict() {
+  return std::getenv("SYMBIONT_DEGRADED") == nullptr;  // NOLINT(concurrency-mt-unsafe)
+}
+
 Policy policy_for(const std::string& attack) {
   SandboxProfile profile;
   profile.resources.max_memory_mb = 64;
-  Policy policy = worker_policy(profile, hostile_program(), /*strict=*/true);
+  Policy policy = worker_policy(profile, hostile_program(), is_strict());
   policy.arguments = {attack};
   return policy;
 }
@@ -80,6 +85,7 @@ int run_unconfined(const std::string& attack) {
 
 enum class Unconfined : std::uint8_t {
   Works,      // for anyone
+  NeedsHost,  // for anyone but in a container
   NeedsRoot,  // refused to an ordinary user by the host already
   Varies,     // by kernel and host
 };
@@ -98,8 +104,9 @@ class Attack : public testing::TestWithParam<Case> {};
 
 TEST_P(Attack, EndsWithItsVerdict) {
   const Case& test_case = GetParam();
-  const bool works = test_case.unconfined == Unconfined::Works ||
-                     (test_case.unconfined == Unconfined::NeedsRoot && ::geteuid() == 0);
+  const bool on_host = test_case.unconfined == Unconfined::NeedsHost ||
+                       (test_case.unconfined == Unconfined::NeedsRoot && ::geteuid() == 0);
+  const bool works = test_case.unconfined == Unconfined::Works || (on_host && is_strict());
   if (works) {
     EXPECT_EQ(run_unconfined(test_case.attack), 0)
         << "the attack proves nothing: it fails unconfined too";
@@ -114,6 +121,9 @@ TEST_P(Attack, EndsWithItsVerdict) {
   const Verdict verdict = held.end();
   EXPECT_EQ(verdict.kind, test_case.verdict) << "exit " << verdict.exit_code << " signal "
                                              << verdict.signal << " peak " << verdict.peak_bytes;
+  // While a model loads, fstat(2) of glibc leaves the door open; only an empty root has nothing to
+  // ask for.
+  if (!is_strict() && std::string_view(test_case.attack) == "stat_root") return;
   if (verdict.kind == VerdictKind::Exited) {
     EXPECT_EQ(verdict.exit_code, 1) << "the attack succeeded";
   }
@@ -151,9 +161,9 @@ INSTANTIATE_TEST_SUITE_P(
     testing::Values(Case{"fork"},
                     Case{"vfork"},
                     Case{"exec"},
-                    Case{"clone3", VerdictKind::Exited},
+                    Case{"clone3", VerdictKind::Exited, Unconfined::NeedsHost},
                     Case{"unshare_user", VerdictKind::SyscallDenied, Unconfined::Varies},
-                    Case{"setns"},
+                    Case{"setns", VerdictKind::SyscallDenied, Unconfined::NeedsHost},
                     Case{"ptrace"},
                     Case{"process_vm_readv"},
                     Case{"kill_parent"},
@@ -216,6 +226,7 @@ TEST(Confinement, CountsProcessorTime) {
   const auto launcher = make_launcher();
   Policy policy = policy_for("burn");
   policy.cpu_seconds = 1;
+  policy.nice = 0;  // or a busy host lets it wait for that second
   policy.allowed_syscalls = {"getrusage"};
   const Held held = start(*launcher, policy);
   ASSERT_EQ(held.wait_locked(), "locked");
@@ -283,7 +294,7 @@ TEST(SecondLine, TheGroupBoundsThreadsThatTheFilterLetsThrough) {
   const Held held = start(*launcher, policy);
   ASSERT_EQ(held.wait_locked(), "locked");
   held.go();
-  if (!find_cgroups().has("pids")) {
+  if (!find_cgroups().has("pids") && ::geteuid() != 0) {
     EXPECT_EQ(held.end().exit_code, 0) << "bounded after all: say by what in the control report";
     return;
   }

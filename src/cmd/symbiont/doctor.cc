@@ -59,20 +59,23 @@ struct Fact {
   std::string value;
 };
 
-std::vector<Fact> host_facts() {
+std::vector<Fact> host_facts(const ControlReport& controls) {
+  const auto files = controls.find("filesystem");
+  const bool usable = files != controls.end() && files->second.state == ControlState::Enforced;
   utsname name = {};
   const bool known = ::uname(&name) == 0;
-  return {{"kernel", known ? std::string(name.release) : "unknown"},
-          {"machine", known ? std::string(name.machine) : "unknown"},
-          {"user", ::geteuid() == 0 ? "root" : fmt::format("uid {}", ::geteuid())},
-          {"cgroup", cgroup_layout()},
-          {"user_namespaces", user_namespaces()},
-          {"lsm", first_line_of("/sys/kernel/security/lsm")}};
+  return {
+      {"kernel", known ? std::string(name.release) : "unknown"},
+      {"machine", known ? std::string(name.machine) : "unknown"},
+      {"user", ::geteuid() == 0 ? "root" : fmt::format("uid {}", ::geteuid())},
+      {"cgroup", cgroup_layout()},
+      {"user_namespaces", usable ? user_namespaces() : user_namespaces() + "; none could be made"},
+      {"lsm", first_line_of("/sys/kernel/security/lsm")}};
 }
 
 std::string print_json(const ControlReport& controls, bool enforceable) {
   observe::Json host = observe::Json::object();
-  for (const Fact& fact : host_facts())
+  for (const Fact& fact : host_facts(controls))
     host[fact.name] = fact.value;
   observe::Json json = {{"default_profile_enforceable", enforceable},
                         {"host", std::move(host)},
@@ -98,7 +101,7 @@ Paint paint_of(ControlState state) {
 std::string print_text(const ControlReport& controls, const std::vector<std::string>& missing) {
   const bool colour = wants_colour(STDOUT_FILENO);
   Table facts({});
-  for (const Fact& fact : host_facts())
+  for (const Fact& fact : host_facts(controls))
     facts.add({{fact.name, Paint::Dim}, {fact.value.empty() ? "unknown" : fact.value}});
   Table table({"CONTROL", "STATE", "HOW, OR WHY NOT"});
   Table remedies({});

@@ -192,7 +192,7 @@ Failure to_failure(const SandboxError& error) {
               "'symbiont sandbox exec --help' shows the options, with examples"};
     case SandboxError::Kind::ControlUnavailable:
       return {ExitCode::ControlUnavailable, "ControlUnavailable", error.message,
-              "'symbiont doctor' says what would help; --degraded runs without it"};
+              "'symbiont doctor' says what would help; --degraded runs with what is held in part"};
     case SandboxError::Kind::SetupFailed:
       break;
   }
