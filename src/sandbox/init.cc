@@ -94,14 +94,11 @@ sigset_t orders() {
 /// Kills and reaps all of the tree. Only an identity of its own tells a tree of several processes
 /// from the rest of the host; without one the program cannot have made a second.
 void end_tree(std::optional<uid_t> identity, pid_t program, Ending& ending) {
+  // First as root: whatever identity it has. ESRCH here and below: it has ended.
+  if (!ending.known) (void)::kill(program, SIGKILL);
   const bool alone = identity && ::syscall(SYS_setresuid, *identity, *identity, *identity) == 0;
   do {
-    // ESRCH: all have ended. The first does not mean the sender itself: kill(2).
-    if (alone) {
-      (void)::kill(-1, SIGKILL);
-    } else if (!ending.known) {
-      (void)::kill(program, SIGKILL);
-    }
+    if (alone) (void)::kill(-1, SIGKILL);  // not the sender itself: kill(2)
   } while (reap_one(program, 0, ending));
 }
 
