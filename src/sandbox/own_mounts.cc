@@ -13,6 +13,7 @@
 
 #include "base/file.h"
 #include "sandbox/namespaces.h"
+#include "sandbox/prepared_tree.h"
 #include "sandbox/root_builder.h"
 
 namespace symbiont::sandbox {
@@ -24,7 +25,8 @@ bool write_map(pid_t pid, const char* file, const std::string& map) {
   return fd.is_valid() && write_all(fd.get(), map, file).has_value();
 }
 
-/// A user namespace that maps user and group 0 to `outside`, held by nothing but the descriptor.
+}  // namespace
+
 UniqueFd make_identity_map(uid_t outside) {
   const pid_t launcher = ::getpid();
   const pid_t pid = clone_with(CLONE_NEWUSER, nullptr);
@@ -48,12 +50,11 @@ UniqueFd make_identity_map(uid_t outside) {
   return names;
 }
 
-}  // namespace
-
-std::vector<UniqueFd> open_own_trees(std::span<PlannedEntry> view, uid_t outside) {
+std::vector<UniqueFd> open_own_trees(PreparedTree& prepared) {
+  const std::span<PlannedEntry> view = prepared.plan().view;
   std::vector<UniqueFd> trees;
   if (std::ranges::none_of(view, &PlannedEntry::own)) return trees;
-  const UniqueFd map = make_identity_map(outside);
+  const UniqueFd& map = prepared.identity_map();
   if (!map.is_valid()) return trees;
   for (PlannedEntry& entry : view) {
     if (!entry.own) continue;

@@ -3,19 +3,24 @@
 
 #include <sys/types.h>
 
-#include <span>
 #include <vector>
 
 #include "base/unique_fd.h"
-#include "sandbox/child.h"
 
 namespace symbiont::sandbox {
 
-/// Opens, with the launcher's privilege, the trees of `view` whose files are to be the program's
-/// own: on an identity-mapped mount, files of user 0 belong to `outside` and what `outside` makes
-/// belongs to user 0 (Linux 5.12, and a file system that can). Marks those entries; the others, and
-/// those whose file system cannot, are left to the child, which sees their owners as they are.
-[[nodiscard]] std::vector<UniqueFd> open_own_trees(std::span<PlannedEntry> view, uid_t outside);
+/// A user namespace that maps user and group 0 to `outside`, held by nothing but the descriptor;
+/// invalid where it cannot be made.
+[[nodiscard]] UniqueFd make_identity_map(uid_t outside);
+
+class PreparedTree;
+
+/// Opens, with the launcher's privilege, the trees of the plan whose files are to be the program's
+/// own: on an identity-mapped mount, files of user 0 belong to the program's identity and what it
+/// makes belongs to user 0 (Linux 5.12, and a file system that can). Marks those entries; the
+/// others, and those whose file system cannot, are left to the child, which sees their owners as
+/// they are.
+[[nodiscard]] std::vector<UniqueFd> open_own_trees(PreparedTree& tree);
 
 }  // namespace symbiont::sandbox
 

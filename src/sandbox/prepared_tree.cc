@@ -17,6 +17,7 @@
 #include "base/file.h"
 #include "sandbox/init.h"
 #include "sandbox/namespaces.h"
+#include "sandbox/own_mounts.h"
 
 namespace symbiont::sandbox {
 namespace {
@@ -108,6 +109,11 @@ std::expected<PreparedTree, StartFailure> PreparedTree::make(const HostFacts& ho
   if (!ready.has_value()) return failure(ready.error());
   if (::write(tree.channel_.get(), "m", 1) != 1) return failed("release pid 1");
   return tree;
+}
+
+const UniqueFd& PreparedTree::identity_map() {
+  if (!identity_map_.is_valid()) identity_map_ = make_identity_map(outside_id_);
+  return identity_map_;
 }
 
 bool PreparedTree::is_alive() const {

@@ -37,6 +37,9 @@ class PreparedTree {
   [[nodiscard]] const std::string& group() const { return group_; }
   [[nodiscard]] pid_t init_pid() const { return init_pid_; }
   [[nodiscard]] uid_t outside_id() const { return outside_id_; }
+  /// For mounts whose files of root are the program's own, made when first asked for; invalid where
+  /// there can be none.
+  [[nodiscard]] const UniqueFd& identity_map();
   [[nodiscard]] SharedArena& arena() { return arena_; }
   [[nodiscard]] const Cgroup& cgroup() const { return *cgroup_; }
   /// Where the plan goes: lies in the arena.
@@ -57,6 +60,7 @@ class PreparedTree {
   ChildPlan* plan_ = nullptr;
   std::optional<Cgroup> cgroup_;
   UniqueFd init_pidfd_;
+  UniqueFd identity_map_;
   pid_t init_pid_ = -1;
   uid_t outside_id_ = 0;
   bool own_namespaces_ = true;

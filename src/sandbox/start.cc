@@ -141,7 +141,7 @@ std::expected<ConfinedProcess, StartFailure> start_planned(const Policy& policy,
                                                            const HostFacts& host,
                                                            PreparedTree tree,
                                                            const ProgramFds& fds) {
-  const std::vector<UniqueFd> own = open_own_trees(tree.plan().view, tree.outside_id());
+  const std::vector<UniqueFd> own = open_own_trees(tree);
   const UniqueFd null(::open("/dev/null", O_RDWR | O_CLOEXEC));
   if (!null.is_valid()) return failed("open '/dev/null'");
   std::vector<int> passed;

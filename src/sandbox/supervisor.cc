@@ -20,6 +20,7 @@ namespace {
 
 constexpr int kWatchIntervalMs = 50;
 constexpr int kIdleMs = 2;  // nothing happened for so long: time to prepare the next tree
+constexpr std::size_t kSpares = 2;
 constexpr std::uint64_t kPageSlack = 64U << 10U;
 
 void kill_tree(const ConfinedProcess& process) {
@@ -112,7 +113,7 @@ Status Supervisor::run() {
     std::vector<Source> sources = {{}};
     add_sources(polled, sources);
     const bool watching = !children_.empty() && !host_.cgroups.has("memory");
-    const bool preparing = want_spare_ && !spare_;
+    const bool preparing = spares_.size() < wanted_spares_;
     const int wait = preparing ? kIdleMs : (watching ? kWatchIntervalMs : -1);
     const int count = ::poll(polled.data(), polled.size(), wait);
     if (count < 0 && errno != EINTR) return fail(errno_error("poll"));
@@ -198,19 +199,22 @@ std::string Supervisor::next_group() {
 
 /// One that stands ready, when it still lives, else a new one.
 std::expected<PreparedTree, StartFailure> Supervisor::take_tree(bool own_network) {
-  if (own_network && spare_ && spare_->is_alive()) {
-    PreparedTree tree = std::move(*spare_);
-    spare_.reset();
-    return tree;
+  while (own_network && !spares_.empty()) {
+    PreparedTree tree = std::move(spares_.front());
+    spares_.pop_front();
+    if (tree.is_alive()) return tree;
   }
   return PreparedTree::make(host_, own_network, next_group());
 }
 
 void Supervisor::prepare_spare() {
   auto made = PreparedTree::make(host_, true, next_group());
-  // Without one the next start takes longer, and says what is wrong.
-  if (made.has_value()) spare_.emplace(std::move(*made));
-  want_spare_ = false;
+  if (!made.has_value()) {
+    wanted_spares_ = 0;  // the next start takes longer, and says what is wrong
+    return;
+  }
+  if (host_.privileged && host_.namespaces) (void)made->identity_map();
+  spares_.push_back(std::move(*made));
 }
 
 Status Supervisor::spawn(const RequestMessage& message, std::vector<UniqueFd> fds) {
@@ -237,7 +241,7 @@ Status Supervisor::spawn(const RequestMessage& message, std::vector<UniqueFd> fd
                            std::move(slots[PlanErr])};
   auto started = start_confined(policy, host_, std::move(*tree), program);
   if (!started.has_value()) return reply_failed(message.id, started.error());
-  want_spare_ = true;
+  wanted_spares_ = kSpares;
   return reply_started(message.id, policy, std::move(*started), group, std::move(controls));
 }
 

@@ -4,6 +4,7 @@
 #include <poll.h>
 
 #include <cstdint>
+#include <list>
 #include <map>
 #include <optional>
 #include <string>
@@ -21,7 +22,7 @@ namespace symbiont::sandbox {
 /// The launcher's loop: one thread, one socket to the process that started it. When that socket
 /// ends, everything it started is killed, its cgroups are removed, and run() returns.
 ///
-/// After the first start it keeps one tree ready for the next.
+/// After the first start it keeps trees ready for the next ones.
 class Supervisor {
  public:
   explicit Supervisor(UniqueFd socket);
@@ -67,8 +68,8 @@ class Supervisor {
   HostFacts host_;
   std::uint64_t sequence_ = 0;
   std::map<std::uint64_t, Child> children_;
-  std::optional<PreparedTree> spare_;
-  bool want_spare_ = false;
+  std::list<PreparedTree> spares_;
+  std::size_t wanted_spares_ = 0;
 };
 
 }  // namespace symbiont::sandbox
