@@ -20,7 +20,7 @@ class PreparedTree;
 /// makes belongs to user 0 (Linux 5.12, and a file system that can). Marks those entries; the
 /// others, and those whose file system cannot, are left to the child, which sees their owners as
 /// they are.
-[[nodiscard]] std::vector<UniqueFd> open_own_trees(PreparedTree& tree);
+[[nodiscard]] std::vector<UniqueFd> open_own_trees(PreparedTree& prepared);
 
 }  // namespace symbiont::sandbox
 
