@@ -78,12 +78,14 @@ def messages(prompt):
 class Daemon:
     """One process; its standard error is the log, kept as parsed lines."""
 
-    def __init__(self, *arguments):
-        self.process = subprocess.Popen([BINARY, "serve", *arguments], stdout=subprocess.PIPE,
-                                        stderr=subprocess.PIPE, text=True)
+    def __init__(self, *arguments, stderr=subprocess.PIPE, **options):
+        self.process = subprocess.Popen([BINARY, "serve", *arguments], stdout=subprocess.PIPE, stderr=stderr, text=True,
+                                        **options)
         self.log = []
         lines = queue.SimpleQueue()
         for stream, take in ((self.process.stdout, lines.put), (self.process.stderr, self._take_log)):
+            if stream is None:
+                continue
             threading.Thread(target=lambda s=stream, t=take: [t(line) for line in s], daemon=True).start()
         self.text = ""
         end = time.monotonic() + START_SECONDS
