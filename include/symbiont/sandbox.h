@@ -138,6 +138,9 @@ class SandboxedProgram {
   /// object when nobody waits).
   [[nodiscard]] SandboxReport wait();
   [[nodiscard]] std::optional<SandboxReport> wait_for(std::chrono::milliseconds time);
+  /// Figures of the running program, some of which are known at its end only: scratch_bytes and
+  /// written_bytes are 0 until then.
+  [[nodiscard]] SandboxUsage usage() const;
   [[nodiscard]] const ControlReport& controls() const;
   /// The process's state as the kernel tells it, against what the profile asks for.
   [[nodiscard]] std::vector<ProofItem> proof() const;

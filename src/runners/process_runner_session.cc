@@ -310,7 +310,8 @@ bool EngineSession::is_alive() {
   return usable_;
 }
 
-void EngineSession::fill(ExecutionMetadata& metadata) const {
+void EngineSession::fill(ExecutionMetadata& metadata) {
+  if (usable_) report_.usage = channel_->program().usage();
   metadata.verdict = report_.verdict;
   metadata.controls = report_.controls;
   metadata.resources = {

@@ -75,7 +75,7 @@ class EngineSession {
   [[nodiscard]] SlmRunnerError broke_protocol(const std::string& what);
   [[nodiscard]] SlmRunnerError died();
   void end(VerdictKind reason);  // kills and takes the report
-  void fill(ExecutionMetadata& metadata) const;
+  void fill(ExecutionMetadata& metadata);
 
   const EngineSpec spec_;
   std::unique_ptr<EngineChannel> channel_;

@@ -110,19 +110,36 @@ struct SandboxedProgram::Impl {
     verdict.reason = last.reason;
   }
 
+  /// All but the network's figures and how long it ran.
+  [[nodiscard]] SandboxUsage usage() const {
+    const sandbox::Usage seen = process->usage();
+    SandboxUsage out;
+    out.peak_memory_bytes = seen.peak_memory_bytes;
+    out.memory_limit_bytes = profile.resources.max_memory_mb * kMiB;
+    out.cpu_time = std::chrono::microseconds(seen.cpu_time_us);
+    out.throttled = std::chrono::microseconds(seen.throttled_us);
+    out.scratch_bytes = seen.scratch_bytes;
+    out.scratch_limit_bytes =
+        profile.filesystem.allow_temp_files ? profile.resources.max_disk_mb * kMiB : 0;
+    out.written_bytes = seen.written_bytes;
+    return out;
+  }
+
+  [[nodiscard]] SandboxUsage live_usage() const {
+    SandboxUsage out = usage();
+    out.elapsed = std::chrono::duration_cast<milliseconds>(steady_clock::now() - begin);
+    if (!broker) return out;
+    const broker::BrokerReport said = broker->report();
+    out.network_sent_bytes = said.bytes_out;
+    out.network_received_bytes = said.bytes_in;
+    return out;
+  }
+
   [[nodiscard]] SandboxReport report(Verdict verdict) {
     SandboxReport out;
     out.verdict = std::move(verdict);
-    const sandbox::Usage usage = process->usage();
-    out.usage.peak_memory_bytes = usage.peak_memory_bytes;
-    out.usage.memory_limit_bytes = profile.resources.max_memory_mb * kMiB;
-    out.usage.cpu_time = std::chrono::microseconds(usage.cpu_time_us);
-    out.usage.throttled = std::chrono::microseconds(usage.throttled_us);
+    out.usage = usage();
     out.usage.elapsed = out.verdict.elapsed;
-    out.usage.scratch_bytes = usage.scratch_bytes;
-    out.usage.scratch_limit_bytes =
-        profile.filesystem.allow_temp_files ? profile.resources.max_disk_mb * kMiB : 0;
-    out.usage.written_bytes = usage.written_bytes;
     sandbox::DenialSummary denied = process->denials();
     out.denials = std::move(denied.denials);
     out.denials_dropped = denied.dropped;
@@ -199,6 +216,10 @@ std::optional<SandboxReport> SandboxedProgram::wait_for(milliseconds time) {
   auto verdict = impl_->process->wait_until(steady_clock::now() + time);
   if (!verdict) return std::nullopt;
   return impl_->report(std::move(*verdict));
+}
+
+SandboxUsage SandboxedProgram::usage() const {
+  return impl_->live_usage();
 }
 
 const ControlReport& SandboxedProgram::controls() const {

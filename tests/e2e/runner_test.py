@@ -260,6 +260,12 @@ read_paths = ["{self.folder}"]
         self.addCleanup(process.kill)
         return process
 
+    def test_the_figures_of_a_warm_engine_are_told(self):
+        resources = self.run_json("one two three")["resources"]
+        self.assertGreater(resources["peak_memory_bytes"], 1 << 20)
+        self.assertGreater(resources["cpu_time_ms"], 0)
+        self.assertLess(resources["peak_memory_bytes"], resources["memory_limit_bytes"])
+
     def test_words_arrive_while_it_answers(self):
         process = self.start(" ".join(["word"] * 20), changes=self.SLOW)
         self.assertEqual(process.stdout.read(4), b"word")
