@@ -110,6 +110,8 @@ struct ExecutionResult {
   std::string response;
   std::vector<TokenLogprobs> logprobs;  ///< of each token, when options.top_logprobs asked for them
   ExecutionMetadata metadata;
+  std::string
+      stop{};  ///< the one of options.stop that ended it, where the engine says so; else empty
 };
 
 /// Receives text as it is generated, from the thread that called execute(). Pieces are whole UTF-8

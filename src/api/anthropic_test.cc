@@ -228,6 +228,21 @@ TEST(AnthropicAnswerTest, AStream) {
   EXPECT_EQ(events[5]["usage"], (Json{{"input_tokens", 10}, {"output_tokens", 3}}));
 }
 
+TEST(AnthropicAnswerTest, SaysWhichStopSequenceEndedIt) {
+  for (const char* more : {"", R"("stream": true)"}) {
+    Plan plan = plan_of(create_message, ask(more));
+    Output out;
+    ExecutionResult result = result_of("Hello", "stop");
+    result.stop = "###";
+    plan.writer->on_start({"exec-1"});
+    plan.writer->on_end(0, result, out);
+    const Json said =
+        out.is_stream() ? events_of(out.bytes()).back()["delta"] : Json::parse(out.response().body);
+    EXPECT_EQ(said["stop_reason"], "stop_sequence");
+    EXPECT_EQ(said["stop_sequence"], "###");
+  }
+}
+
 TEST(AnthropicAnswerTest, AnEmptyAnswerHasNoBlock) {
   Plan plan = plan_of(create_message, ask(R"("stream": true)"));
   Output out;

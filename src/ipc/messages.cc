@@ -180,7 +180,7 @@ void encode_done(Builder& builder, const DoneReport& done) {
   builder.Clear();
   finish(builder, fb::Body::Done,
          fb::CreateDone(builder, done.id, done.finish, done.prompt_tokens, done.completion_tokens,
-                        done.cached_tokens, done.prefill_us, done.decode_us));
+                        done.cached_tokens, done.prefill_us, done.decode_us, done.stop));
 }
 
 void encode_failed(Builder& builder, const FailureReport& failure) {
@@ -247,7 +247,8 @@ DoneReport read_done(const fb::Done& done) {
           .completion_tokens = done.completion_tokens(),
           .cached_tokens = done.cached_tokens(),
           .prefill_us = done.prefill_us(),
-          .decode_us = done.decode_us()};
+          .decode_us = done.decode_us(),
+          .stop = done.stop()};
 }
 
 FailureReport read_failed(const fb::Failed& failed) {

@@ -87,6 +87,7 @@ struct DoneReport {
   std::uint32_t cached_tokens = 0;
   std::uint64_t prefill_us = 0;
   std::uint64_t decode_us = 0;
+  std::int8_t stop = -1;  ///< which of the stop strings ended it; -1: none did
 };
 
 struct FailureReport {

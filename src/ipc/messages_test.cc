@@ -90,12 +90,13 @@ TEST(Messages, EachBadFieldIsNamed) {
 
 TEST(Messages, EveryReportKeepsItsFields) {
   Builder builder;
-  encode_done(builder, {.id = 3, .finish = fb::Finish::Length, .prompt_tokens = 4});
+  encode_done(builder, {.id = 3, .finish = fb::Finish::Stop, .prompt_tokens = 4, .stop = 2});
   auto bytes = bytes_of(builder);
   auto frame = decode(bytes);
   ASSERT_TRUE(frame.has_value());
   const DoneReport done = read_done(*frame.value()->body_as_Done());
-  EXPECT_EQ(done.finish, fb::Finish::Length);
+  EXPECT_EQ(done.finish, fb::Finish::Stop);
+  EXPECT_EQ(done.stop, 2);
   EXPECT_EQ(done.prompt_tokens, 4U);
 
   encode_failed(builder, {.kind = fb::FailureKind::OutOfMemory, .message = "no room", .needed = 9});

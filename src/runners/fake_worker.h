@@ -61,14 +61,15 @@ class FakeWorker {
              std::span<const ipc::Candidate> logprobs = {}) {
     ipc::encode_token(builder_, id, text, logprobs), send();
   }
-  void done(std::uint64_t id, ipc::fb::Finish finish, std::uint32_t tokens) {
+  void done(std::uint64_t id, ipc::fb::Finish finish, std::uint32_t tokens, std::int8_t stop = -1) {
     ipc::encode_done(builder_, {.id = id,
                                 .finish = finish,
                                 .prompt_tokens = 7,
                                 .completion_tokens = tokens,
                                 .cached_tokens = 2,
                                 .prefill_us = 1000,
-                                .decode_us = 2000});
+                                .decode_us = 2000,
+                                .stop = stop});
     send();
   }
   void failed(const ipc::FailureReport& report) { ipc::encode_failed(builder_, report), send(); }

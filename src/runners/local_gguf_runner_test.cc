@@ -152,6 +152,19 @@ TEST_F(LocalGgufRunnerTest, CancelByStopTokenKeepsTheText) {
   EXPECT_NE(runner->worker_pid(), 0);  // still warm
 }
 
+TEST_F(LocalGgufRunnerTest, SaysWhichStopStringEndedIt) {
+  auto runner = make(serving([](FakeWorker& worker, const ipc::ExecuteRequest& request) {
+    worker.done(request.id, ipc::fb::Finish::Stop, 1, 1);
+    worker.wait_for_cancel();
+    return Verdict{.kind = VerdictKind::Exited};
+  }));
+  ExecutionOptions options;
+  options.stop = {"one", "two"};
+  const auto outcome = runner->execute("p", options);
+  ASSERT_TRUE(outcome.has_value()) << outcome.error().message();
+  EXPECT_EQ(outcome->stop, "two");
+}
+
 TEST_F(LocalGgufRunnerTest, SinkCancels) {
   auto runner = make(serving([](FakeWorker& worker, const ipc::ExecuteRequest& request) {
     worker.token(request.id, "one");
@@ -301,6 +314,9 @@ TEST_F(LocalGgufRunnerTest, ProtocolBreachesKill) {
       [](FakeWorker& w, std::uint64_t id) { w.done(id, ipc::fb::Finish::Cancelled, 0); },
       [](FakeWorker& w, std::uint64_t id) { w.done(id, ipc::fb::Finish::Stop, 999'999); },
       [](FakeWorker& w, std::uint64_t id) { w.done(id + 7, ipc::fb::Finish::Stop, 0); },
+      [](FakeWorker& w, std::uint64_t id) { w.done(id, ipc::fb::Finish::Stop, 0, -2); },
+      [](FakeWorker& w, std::uint64_t id) { w.done(id, ipc::fb::Finish::Stop, 0, 2); },
+      [](FakeWorker& w, std::uint64_t id) { w.done(id, ipc::fb::Finish::Length, 0, 0); },
       [](FakeWorker& w, std::uint64_t) {
         EXPECT_EQ(::write(w.channel().fd(), "\xFF\xFF\xFF\xFFgarbage", 11), 11);
       },
@@ -315,7 +331,9 @@ TEST_F(LocalGgufRunnerTest, ProtocolBreachesKill) {
       worker.wait_for_cancel();
       return Verdict{.kind = VerdictKind::Exited};
     }));
-    EXPECT_EQ(kind_of(runner->execute("p")), "SandboxViolation") << "breach " << i;
+    ExecutionOptions options;
+    options.stop = {"one", "two"};
+    EXPECT_EQ(kind_of(runner->execute("p", options)), "SandboxViolation") << "breach " << i;
     EXPECT_EQ(runner->worker_pid(), 0);
   }
 }

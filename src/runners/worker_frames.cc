@@ -54,11 +54,17 @@ Result<WorkerEvent> from_done(const fb::Done& done) {
     return bad("an unknown reason for the end");
   }
   if (done.cached_tokens() > done.prompt_tokens()) return bad("more cached than prompt tokens");
-  return WorkerDone{done.id(),
-                    done.finish(),
-                    {done.prompt_tokens(), done.completion_tokens(), done.cached_tokens()},
-                    done.prefill_us(),
-                    done.decode_us()};
+  if (done.stop() < -1 || (done.stop() >= 0 && done.finish() != fb::Finish::Stop)) {
+    return bad("a stop string that cannot be");
+  }
+  WorkerDone event{done.id(),
+                   done.finish(),
+                   {done.prompt_tokens(), done.completion_tokens(), done.cached_tokens()},
+                   done.prefill_us(),
+                   done.decode_us(),
+                   std::nullopt};
+  if (done.stop() >= 0) event.stop = static_cast<std::size_t>(done.stop());
+  return event;
 }
 
 Result<WorkerEvent> from_failed(const fb::Failed& failed) {

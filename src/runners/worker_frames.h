@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <variant>
@@ -40,6 +41,7 @@ struct WorkerDone {
   TokenUsage usage;
   std::uint64_t prefill_us = 0;
   std::uint64_t decode_us = 0;
+  std::optional<std::size_t> stop;  ///< index of a stop string, whether or not there is such a one
 };
 struct WorkerFailed {
   std::uint64_t id = 0;

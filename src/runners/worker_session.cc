@@ -166,6 +166,8 @@ std::string WorkerSession::take(const WorkerEvent& event) {
         done->usage.prompt_tokens > ready_.context_tokens) {
       return "token counts that cannot be";
     }
+    if (done->stop && *done->stop >= running.options.stop.size())
+      return "a stop string that nobody asked for";
     running.done = *done;
   } else {
     running.failure = std::get<WorkerFailed>(event);
@@ -384,6 +386,7 @@ WorkerSession::Outcome WorkerSession::conclude(Running& running, const WorkerDon
   switch (done.finish) {
     case ipc::fb::Finish::Stop:
       metadata.finish_reason = "stop";
+      if (done.stop) running.result.stop = running.options.stop[*done.stop];
       break;
     case ipc::fb::Finish::Length:
       metadata.finish_reason = "length";

@@ -52,6 +52,8 @@ ipc::DoneReport Execution::done(Finish finish) const {
                          .cached_tokens = static_cast<std::uint32_t>(cached_)};
   report.prefill_us = microseconds(first_token_.value_or(now) - placed_.value_or(received_));
   if (first_token_) report.decode_us = microseconds(now - *first_token_);
+  if (const auto stop = text_.stopped_by(); stop && finish == Finish::Stop)
+    report.stop = static_cast<std::int8_t>(*stop);
   return report;
 }
 

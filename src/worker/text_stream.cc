@@ -62,10 +62,13 @@ void TextStream::sanitize(bool at_end) {
 
 std::string TextStream::take_shown(bool at_end) {
   std::size_t cut = std::string::npos;
-  for (const std::string& stop : stops_)
-    cut = std::min(cut, text_.find(stop));
-  if (cut != std::string::npos) {
-    stopped_ = true;
+  for (std::size_t i = 0; i < stops_.size(); ++i) {
+    const std::size_t at = text_.find(stops_[i]);
+    if (at >= cut) continue;
+    cut = at;
+    stopped_by_ = i;
+  }
+  if (stopped_by_) {
     text_.resize(cut);
     raw_.clear();
     return std::exchange(text_, {});
@@ -83,14 +86,14 @@ std::string TextStream::take_shown(bool at_end) {
 }
 
 std::string TextStream::push(std::string_view bytes) {
-  if (stopped_) return {};
+  if (stopped()) return {};
   raw_ += bytes;
   sanitize(false);
   return take_shown(false);
 }
 
 std::string TextStream::finish() {
-  if (stopped_) return {};
+  if (stopped()) return {};
   sanitize(true);
   return take_shown(true);
 }

@@ -4,6 +4,8 @@
 // From the bytes of single tokens to text that may be shown: whole UTF-8 sequences, nothing of a
 // stop string. Pure.
 
+#include <cstddef>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -21,7 +23,9 @@ class TextStream {
   /// No more bytes come: returns what was held back.
   [[nodiscard]] std::string finish();
   /// A stop string was found; it and what follows are not shown.
-  [[nodiscard]] bool stopped() const { return stopped_; }
+  [[nodiscard]] bool stopped() const { return stopped_by_.has_value(); }
+  /// Which stop string it was: the one that begins first, of several the first one named.
+  [[nodiscard]] std::optional<std::size_t> stopped_by() const { return stopped_by_; }
 
  private:
   void sanitize(bool at_end);
@@ -30,7 +34,7 @@ class TextStream {
   std::vector<std::string> stops_;
   std::string raw_;   // bytes not yet looked at: at most one unfinished sequence between calls
   std::string text_;  // valid UTF-8, not yet shown
-  bool stopped_ = false;
+  std::optional<std::size_t> stopped_by_;
 };
 
 }  // namespace symbiont::worker

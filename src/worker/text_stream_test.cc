@@ -27,7 +27,7 @@ TEST(TextStream, StopStringAcrossPieces) {
   EXPECT_EQ(stream.push("one #"), "one ");
   EXPECT_EQ(stream.push("# two E"), "## two ");
   EXPECT_EQ(stream.push("ND of it"), "");
-  EXPECT_TRUE(stream.stopped());
+  EXPECT_EQ(stream.stopped_by(), 1U);
   EXPECT_EQ(stream.push("more"), "");
   EXPECT_EQ(stream.finish(), "");
 }

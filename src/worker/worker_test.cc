@@ -220,10 +220,12 @@ TEST_F(WorkerTest, ASeedRepeatsAndStopStringsAndLimitsHold) {
   EXPECT_EQ(first.done->finish, Finish::Length);
   EXPECT_EQ(first.done->completion_tokens, 24U);
   request = ask_for_paris(3);
-  request.stop = {"Paris"};
+  request.stop = {"London", "Paris"};
   const Answer stopped = worker.execute(request);
   ASSERT_TRUE(stopped.done.has_value());
   EXPECT_EQ(stopped.done->finish, Finish::Stop);
+  EXPECT_EQ(stopped.done->stop, 1);
+  EXPECT_EQ(first.done->stop, -1);
   EXPECT_THAT(stopped.text, Not(HasSubstr("Paris")));
 }
 

@@ -77,6 +77,13 @@ class Anthropic(Clients):
     def test_why_it_ended(self):
         short = self.client.messages.create(**{**self.ask, "max_tokens": 2})
         self.assertEqual((short.stop_reason, short.usage.output_tokens), ("max_tokens", 2))
+        stopped = {**self.ask, "stop_sequences": ["London", "Paris"]}
+        message = self.client.messages.create(**stopped)
+        self.assertEqual((message.stop_reason, message.stop_sequence), ("stop_sequence", "Paris"))
+        with self.client.messages.stream(**stopped) as stream:
+            final = stream.get_final_message()
+        self.assertEqual((final.stop_reason, final.stop_sequence), ("stop_sequence", "Paris"))
+        self.assertEqual(final.content[0].text, message.content[0].text)
 
     def test_models(self):
         models = list(self.client.models.list())

@@ -20,9 +20,11 @@ Json usage_of(const TokenUsage& usage) {
   return {{"input_tokens", usage.prompt_tokens}, {"output_tokens", usage.completion_tokens}};
 }
 
-Json stop_of(const ExecutionMetadata& metadata) {
-  return {{"stop_reason", metadata.finish_reason == "length" ? "max_tokens" : "end_turn"},
-          {"stop_sequence", nullptr}};
+Json stop_of(const ExecutionResult& result) {
+  if (!result.stop.empty())
+    return {{"stop_reason", "stop_sequence"}, {"stop_sequence", result.stop}};
+  const bool is_cut = result.metadata.finish_reason == "length";
+  return {{"stop_reason", is_cut ? "max_tokens" : "end_turn"}, {"stop_sequence", nullptr}};
 }
 
 Json text_block(std::string_view text) {
@@ -70,7 +72,7 @@ void MessageWriter::on_end(std::size_t /*choice*/, const ExecutionResult& result
   if (!stream_) {
     Json object = message();
     if (!result.response.empty()) object["content"].push_back(text_block(result.response));
-    object.update(stop_of(result.metadata));
+    object.update(stop_of(result));
     object["usage"] = usage_of(result.metadata.usage);
     out.respond({.body = dump(object)});
     return;
@@ -78,7 +80,7 @@ void MessageWriter::on_end(std::size_t /*choice*/, const ExecutionResult& result
   start_message(out);
   if (has_block_) write_event(out, {{"type", "content_block_stop"}, {"index", 0}});
   write_event(out, {{"type", "message_delta"},
-                    {"delta", stop_of(result.metadata)},
+                    {"delta", stop_of(result)},
                     {"usage", usage_of(result.metadata.usage)}});
 }
 
