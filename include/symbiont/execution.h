@@ -2,10 +2,12 @@
 #define SYMBIONT_EXECUTION_H_
 
 #include <chrono>
+#include <concepts>
 #include <cstdint>
 #include <functional>
 #include <map>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -114,10 +116,23 @@ struct ExecutionResult {
       stop{};  ///< the one of options.stop that ended it, where the engine says so; else empty
 };
 
-/// Receives text as it is generated, from the thread that called execute(). Pieces are whole UTF-8
-/// sequences. It must not call back into the runner's destructor; returning false cancels the
-/// execution.
-using TokenSink = std::function<bool(std::string_view text)>;
+/// What came since the piece before; points into the execution. As good as its text where that is
+/// all one wants.
+struct TextPiece {
+  template <typename T>
+    requires std::convertible_to<const T&, std::string_view>
+  TextPiece(const T& text_in,  // NOLINT(google-explicit-constructor): see above
+            std::span<const TokenLogprobs> logprobs_in = {})
+      : text(text_in), logprobs(logprobs_in) {}
+  operator std::string_view() const { return text; }  // NOLINT(google-explicit-constructor)
+
+  std::string_view text;                    ///< whole UTF-8 sequences, never empty
+  std::span<const TokenLogprobs> logprobs;  ///< of the tokens since then, as ExecutionResult's
+};
+
+/// Receives text as it is generated, from the thread that called execute(). It must not call back
+/// into the runner's destructor; returning false cancels the execution.
+using TokenSink = std::function<bool(const TextPiece& piece)>;
 
 }  // namespace symbiont
 

@@ -55,7 +55,7 @@ class AnswerWriter {
   virtual void on_start(const std::vector<std::string>& execution_ids) = 0;
   /// New text of a choice; pieces that wait together come as one. Never called unless the plan
   /// streams.
-  virtual void on_text(std::size_t choice, std::string_view text, Output& out) = 0;
+  virtual void on_text(std::size_t choice, const TextPiece& piece, Output& out) = 0;
   virtual void on_end(std::size_t choice, const ExecutionResult& result, Output& out) = 0;
   virtual void finish(Output& out) = 0;
   /// An execution failed after the stream was started; the other ones are cancelled. Before that

@@ -1,19 +1,39 @@
 #include "api/mailbox.h"
 
+#include <span>
 #include <utility>
 
 namespace symbiont::api {
 
-bool Mailbox::put_text(std::size_t choice, std::string_view text) {
-  const MutexLock lock(mutex_);
-  if (is_closed_ || bytes_ + text.size() > kMaxWaitingTextBytes) return false;
-  bytes_ += text.size();
-  const bool was_empty = events_.empty();
-  if (!was_empty && events_.back().choice == choice && !events_.back().outcome.has_value()) {
-    events_.back().text.append(text);
-  } else {
-    events_.push_back({choice, std::string(text), std::nullopt});
+namespace {
+
+std::size_t bytes_of(std::span<const TokenLogprobs> logprobs) {
+  std::size_t bytes = logprobs.size_bytes();
+  for (const TokenLogprobs& token : logprobs) {
+    bytes += token.chosen.token.size();
+    for (const TokenProbability& likely : token.top)
+      bytes += sizeof likely + likely.token.size();
   }
+  return bytes;
+}
+
+}  // namespace
+
+bool Mailbox::put_text(std::size_t choice, const TextPiece& piece) {
+  const std::size_t logprob_bytes = bytes_of(piece.logprobs);
+  const MutexLock lock(mutex_);
+  if (is_closed_ || bytes_ + piece.text.size() > kMaxWaitingTextBytes ||
+      logprob_bytes_ + logprob_bytes > kMaxWaitingLogprobBytes) {
+    return false;
+  }
+  bytes_ += piece.text.size();
+  logprob_bytes_ += logprob_bytes;
+  const bool was_empty = events_.empty();
+  if (was_empty || events_.back().choice != choice || events_.back().outcome.has_value())
+    events_.push_back({choice, {}, {}, std::nullopt});
+  MailboxEvent& event = events_.back();
+  event.text.append(piece.text);
+  event.logprobs.insert(event.logprobs.end(), piece.logprobs.begin(), piece.logprobs.end());
   if (was_empty) wake_();
   return true;
 }
@@ -22,13 +42,14 @@ void Mailbox::put_end(std::size_t choice, Engine::Outcome outcome) {
   const MutexLock lock(mutex_);
   if (is_closed_) return;
   const bool was_empty = events_.empty();
-  events_.push_back({choice, {}, std::move(outcome)});
+  events_.push_back({choice, {}, {}, std::move(outcome)});
   if (was_empty) wake_();
 }
 
 std::vector<MailboxEvent> Mailbox::take() {
   const MutexLock lock(mutex_);
   bytes_ = 0;
+  logprob_bytes_ = 0;
   return std::exchange(events_, {});
 }
 

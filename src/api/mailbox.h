@@ -8,7 +8,6 @@
 #include <functional>
 #include <optional>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "symbiont/engine.h"
@@ -18,11 +17,13 @@
 namespace symbiont::api {
 
 inline constexpr std::size_t kMaxWaitingTextBytes = std::size_t{256} << 10U;
+inline constexpr std::size_t kMaxWaitingLogprobBytes = std::size_t{4} << 20U;
 
 /// Text of one choice, or its end.
 struct MailboxEvent {
   std::size_t choice = 0;
   std::string text;
+  std::vector<TokenLogprobs> logprobs;  ///< of the text's tokens
   std::optional<Engine::Outcome> outcome;
 };
 
@@ -34,7 +35,7 @@ class Mailbox {
   explicit Mailbox(std::function<void()> wake) : wake_(std::move(wake)) {}
 
   /// False: cancel, nobody is going to read it.
-  [[nodiscard]] bool put_text(std::size_t choice, std::string_view text);
+  [[nodiscard]] bool put_text(std::size_t choice, const TextPiece& piece);
   void put_end(std::size_t choice, Engine::Outcome outcome);
   /// Everything there is, in order; pieces of one choice that follow each other are one.
   [[nodiscard]] std::vector<MailboxEvent> take();
@@ -45,6 +46,7 @@ class Mailbox {
   std::function<void()> wake_ SYMBIONT_GUARDED_BY(mutex_);
   std::vector<MailboxEvent> events_ SYMBIONT_GUARDED_BY(mutex_);
   std::size_t bytes_ SYMBIONT_GUARDED_BY(mutex_) = 0;
+  std::size_t logprob_bytes_ SYMBIONT_GUARDED_BY(mutex_) = 0;
   bool is_closed_ SYMBIONT_GUARDED_BY(mutex_) = false;
 };
 

@@ -1,6 +1,7 @@
 #include "api/mailbox.h"
 
 #include <string>
+#include <vector>
 
 #include <gtest/gtest.h>
 
@@ -33,6 +34,19 @@ TEST(MailboxTest, IsBounded) {
   EXPECT_FALSE(mailbox.put_text(0, "x"));
   (void)mailbox.take();
   EXPECT_TRUE(mailbox.put_text(0, "x"));
+}
+
+TEST(MailboxTest, KeepsProbabilitiesWithTheirTextAndBoundsThem) {
+  Mailbox mailbox([] {});
+  const std::vector<TokenLogprobs> one = {{{"a", -1.0F}, {{"b", -2.0F}}}};
+  EXPECT_TRUE(mailbox.put_text(0, {"a", one}));
+  EXPECT_TRUE(mailbox.put_text(0, {"b", one}));
+  const auto events = mailbox.take();
+  ASSERT_EQ(events.size(), 1U);
+  EXPECT_EQ(events[0].logprobs.size(), 2U);
+  const std::vector<TokenLogprobs> large = {
+      {{std::string(kMaxWaitingLogprobBytes, 'x'), -1.0F}, {}}};
+  EXPECT_FALSE(mailbox.put_text(0, {"a", large}));
 }
 
 TEST(MailboxTest, ClosedTakesNothing) {

@@ -1,6 +1,10 @@
 // What OpenAI's requests become, and what is refused by name.
 
+#include <initializer_list>
+#include <span>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include <gtest/gtest.h>
 
@@ -294,6 +298,71 @@ TEST(LogprobTest, TokensComeWithTheirProbabilities) {
   EXPECT_EQ(token["token"], "Hi");
   EXPECT_EQ(token["bytes"], (Json{72, 105}));
   EXPECT_EQ(token["top_logprobs"].size(), 1U);
+}
+
+/// What each chunk says of its choice's logprobs.
+std::vector<Json> logprobs_of(std::string text) {
+  std::vector<Json> logprobs;
+  for (std::size_t end = text.find("\n\n"); end != std::string::npos; end = text.find("\n\n")) {
+    const std::string data = text.substr(6, end - 6);
+    if (data != "[DONE]") logprobs.push_back(Json::parse(data)["choices"][0]["logprobs"]);
+    text.erase(0, end + 2);
+  }
+  return logprobs;
+}
+
+TEST(LogprobTest, AChunkHasThoseOfItsOwnTokens) {
+  Plan plan = plan_of(create_chat_completion, chat_body(R"("logprobs": true, "stream": true)"));
+  Output out;
+  plan.writer->on_start({"exec-1"});
+  ExecutionResult result{.response = "Hello", .logprobs = {}, .metadata = {}};
+  result.logprobs = {{{"Hel", -0.5F}, {}}, {{"l", -0.25F}, {}}, {{"o", -1.0F}, {}}};
+  const std::span<const TokenLogprobs> all(result.logprobs);
+  plan.writer->on_text(0, {"Hel", all.first(1)}, out);
+  plan.writer->on_text(0, {"l", all.subspan(1, 1)}, out);
+  plan.writer->on_end(0, result, out);  // the "o" was never shown
+  plan.writer->finish(out);
+  const std::vector<Json> logprobs = logprobs_of(out.bytes());
+  ASSERT_EQ(logprobs.size(), 3U);
+  for (std::size_t i = 0; i < 3; ++i) {
+    ASSERT_EQ(logprobs[i]["content"].size(), 1U);
+    EXPECT_EQ(logprobs[i]["content"][0]["token"], result.logprobs[i].chosen.token);
+  }
+}
+
+TEST(LogprobTest, ATextChunkCountsItsOffsetsOn) {
+  Plan plan =
+      plan_of(create_completion, R"({"model": "m", "prompt": "x", "logprobs": 0, "stream": true})");
+  Output out;
+  plan.writer->on_start({"exec-1"});
+  ExecutionResult result{.response = "Hello", .logprobs = {}, .metadata = {}};
+  result.logprobs = {{{"Hel", -0.5F}, {}}, {{"lo", -0.25F}, {}}};
+  const std::span<const TokenLogprobs> all(result.logprobs);
+  plan.writer->on_text(0, {"Hel", all.first(1)}, out);
+  plan.writer->on_text(0, {"lo", all.subspan(1)}, out);
+  plan.writer->on_end(0, result, out);
+  const std::vector<Json> logprobs = logprobs_of(out.bytes());
+  ASSERT_EQ(logprobs.size(), 3U);
+  EXPECT_EQ(logprobs[0]["text_offset"], Json::array({0}));
+  EXPECT_EQ(logprobs[1]["text_offset"], Json::array({3}));
+  EXPECT_EQ(logprobs[2], nullptr);
+}
+
+TEST(LogprobTest, TextThatIsHeldBackKeepsItsOwn) {
+  Plan plan = plan_of(create_chat_completion,
+                      chat_body(std::string(kWeather) + R"(, "logprobs": true, "stream": true)"));
+  Output out;
+  plan.writer->on_start({"exec-1"});
+  ExecutionResult result{.response = " It", .logprobs = {}, .metadata = {}};
+  result.logprobs = {{{" ", -0.5F}, {}}, {{"It", -0.25F}, {}}};
+  const std::span<const TokenLogprobs> all(result.logprobs);
+  plan.writer->on_text(0, {" ", all.first(1)}, out);  // may be a call's beginning
+  plan.writer->on_text(0, {"It", all.subspan(1)}, out);
+  plan.writer->on_end(0, result, out);
+  const std::vector<Json> logprobs = logprobs_of(out.bytes());
+  ASSERT_EQ(logprobs.size(), 2U);
+  EXPECT_EQ(logprobs[0]["content"].size(), 2U);
+  EXPECT_EQ(logprobs[1], nullptr);
 }
 
 TEST(CompletionRequestTest, PromptsAreRaw) {

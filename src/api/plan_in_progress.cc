@@ -47,8 +47,8 @@ void PlanInProgress::submit(std::vector<EngineRequest> executions) {
   for (std::size_t choice = 0; choice < executions.size(); ++choice) {
     ExecutionEvents events;
     if (streams_) {
-      events.on_text = [mailbox = mailbox_, choice](std::string_view text) {
-        return mailbox->put_text(choice, text);
+      events.on_text = [mailbox = mailbox_, choice](const TextPiece& piece) {
+        return mailbox->put_text(choice, piece);
       };
     }
     events.on_end = [mailbox = mailbox_, choice, quotas = service_.quotas(),
@@ -95,7 +95,7 @@ void PlanInProgress::fail(const ApiError& error) {
 
 void PlanInProgress::take(MailboxEvent event) {
   if (!event.outcome.has_value()) {
-    writer_->on_text(event.choice, event.text, out_);
+    writer_->on_text(event.choice, {event.text, event.logprobs}, out_);
     return;
   }
   const Engine::Outcome& outcome = *event.outcome;

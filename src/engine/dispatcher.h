@@ -30,7 +30,7 @@ struct DispatcherLimits {
 /// What becomes of an execution. Called from threads of the dispatcher, one call at a time for one
 /// execution, and never after on_end. They must not block for long nor call the dispatcher.
 struct ExecutionEvents {
-  std::function<bool(std::string_view text)> on_text;   ///< false cancels; null: no streaming
+  TokenSink on_text;                                    ///< false cancels; null: no streaming
   std::function<void(Engine::Outcome outcome)> on_end;  ///< exactly once
 };
 

@@ -338,6 +338,31 @@ TEST_F(LocalGgufRunnerTest, ProtocolBreachesKill) {
   }
 }
 
+TEST_F(LocalGgufRunnerTest, APieceHasTheProbabilitiesOfItsTokens) {
+  const std::vector<ipc::Candidate> a = {{"a", -1.0F}};
+  const std::vector<ipc::Candidate> b = {{"b", -2.0F}};
+  auto runner = make(serving([&](FakeWorker& worker, const ipc::ExecuteRequest& request) {
+    worker.token(request.id, "", a);  // held back: shown with the next one
+    worker.token(request.id, "ab", b);
+    worker.done(request.id, ipc::fb::Finish::Stop, 2);
+    worker.wait_for_cancel();
+    return Verdict{.kind = VerdictKind::Exited};
+  }));
+  ExecutionOptions options;
+  options.top_logprobs = 0;
+  std::vector<std::string> pieces;
+  const auto note = [&](const TextPiece& piece) {
+    pieces.emplace_back(piece.text);
+    for (const TokenLogprobs& token : piece.logprobs)
+      pieces.push_back(token.chosen.token);
+    return true;
+  };
+  const auto outcome = runner->execute("p", options, note, {});
+  ASSERT_TRUE(outcome.has_value()) << outcome.error().message();
+  EXPECT_EQ(pieces, (std::vector<std::string>{"ab", "a", "b"}));
+  EXPECT_EQ(outcome->logprobs.size(), 2U);
+}
+
 TEST_F(LocalGgufRunnerTest, MoreProbabilitiesThanWereAskedForAreABreach) {
   const std::vector<ipc::Candidate> two = {{"a", -1.0F}, {"b", -2.0F}};
   for (const std::optional<std::uint32_t> asked : {std::optional<std::uint32_t>(), {0U}, {1U}}) {

@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <iterator>
+#include <span>
 #include <utility>
 
 #include <fmt/core.h>
@@ -86,12 +88,13 @@ struct WorkerSession::Running {
   std::size_t logprob_bytes = 0;
   std::uint32_t token_frames = 0;
   std::optional<steady_clock::time_point> first_token{};
-  std::vector<TokenLogprobs> logprobs{};
+  std::vector<TokenLogprobs> logprobs{};  // not yet shown
   std::optional<WorkerDone> done{};
   std::optional<WorkerFailed> failure{};
   CondVar changed{};
 
   // Touched by its own thread only.
+  std::size_t shown_logprobs = 0;
   bool sink_refused = false;
   bool cancelling = false;
   bool timed_out = false;
@@ -297,7 +300,6 @@ WorkerSession::Outcome WorkerSession::execute(std::span<const ChatMessage> messa
   }
   if (running.first_token)
     result.metadata.timing.first_token_ms = milliseconds(*running.first_token - running.started);
-  result.logprobs = std::move(running.logprobs);
   fill_from_process(*process_, verdict, spec_.policy.memory_bytes, result.metadata);
   if (!outcome.has_value()) {
     result.metadata.finish_reason =
@@ -356,14 +358,19 @@ bool WorkerSession::wait_for_change(Running& running) {
 
 void WorkerSession::show(Running& running) {
   std::string text;
+  std::vector<TokenLogprobs> logprobs;
   {
     const MutexLock lock(mutex_);
     text.swap(running.arrived);
+    logprobs.swap(running.logprobs);
   }
-  if (text.empty()) return;
+  std::vector<TokenLogprobs>& all = running.result.logprobs;
+  std::ranges::move(logprobs, std::back_inserter(all));
+  if (text.empty()) return;  // those of a token whose text is held back come with it
   running.result.response += text;
+  const std::size_t shown = std::exchange(running.shown_logprobs, all.size());
   const bool wanted = running.sink && !running.cancelling && !running.sink_refused;
-  if (wanted && !running.sink(text)) running.sink_refused = true;
+  if (wanted && !running.sink({text, std::span(all).subspan(shown)})) running.sink_refused = true;
 }
 
 void WorkerSession::cancel(Running& running) {

@@ -166,6 +166,34 @@ class Ollama(Clients):
             self.assertGreater(len(raised.exception.error), 10)
 
 
+class OpenAi(Clients):
+    def setUp(self):
+        self.openai = self.package("openai")
+        self.client = self.openai.OpenAI(base_url=self.url + "/v1", api_key=self.key, max_retries=0)
+        self.addCleanup(self.client.close)
+
+    def test_each_chunk_has_the_probabilities_of_its_tokens(self):
+        ask = {"model": "small", "messages": CAPITAL, "temperature": 0, "max_tokens": 16, "logprobs": True,
+               "top_logprobs": 2}
+        whole = self.client.chat.completions.create(**ask).choices[0]
+        chunks = [c.choices[0] for c in self.client.chat.completions.create(**ask, stream=True)]
+        for chunk in chunks:
+            tokens = chunk.logprobs.content if chunk.logprobs else []
+            self.assertEqual(chunk.delta.content or "", "".join(t.token for t in tokens))
+        streamed = [t for c in chunks if c.logprobs for t in c.logprobs.content]
+        self.assertEqual([t.token for t in streamed], [t.token for t in whole.logprobs.content])
+        self.assertGreater(len([c for c in chunks if c.logprobs]), 2)
+
+    def test_a_text_stream_has_them_too(self):
+        ask = {"model": "small", "prompt": "One, two, three,", "temperature": 0, "max_tokens": 8, "logprobs": 1}
+        whole = self.client.completions.create(**ask).choices[0].logprobs
+        parts = [c.choices[0].logprobs for c in self.client.completions.create(**ask, stream=True)]
+        parts = [p for p in parts if p is not None]
+        self.assertGreater(len(parts), 1)
+        self.assertEqual([o for p in parts for o in p.text_offset], whole.text_offset)
+        self.assertEqual([t for p in parts for t in p.tokens], whole.tokens)
+
+
 class OpenAiResponses(Clients):
     def setUp(self):
         self.openai = self.package("openai")

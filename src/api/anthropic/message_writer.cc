@@ -57,7 +57,7 @@ void MessageWriter::start_message(Output& out) {
   write_event(out, {{"type", "message_start"}, {"message", message()}});
 }
 
-void MessageWriter::on_text(std::size_t /*choice*/, std::string_view text, Output& out) {
+void MessageWriter::on_text(std::size_t /*choice*/, const TextPiece& piece, Output& out) {
   start_message(out);
   if (!std::exchange(has_block_, true)) {
     write_event(out,
@@ -65,7 +65,7 @@ void MessageWriter::on_text(std::size_t /*choice*/, std::string_view text, Outpu
   }
   write_event(out, {{"type", "content_block_delta"},
                     {"index", 0},
-                    {"delta", {{"type", "text_delta"}, {"text", text}}}});
+                    {"delta", {{"type", "text_delta"}, {"text", piece.text}}}});
 }
 
 void MessageWriter::on_end(std::size_t /*choice*/, const ExecutionResult& result, Output& out) {

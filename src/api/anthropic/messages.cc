@@ -116,7 +116,7 @@ void read_options(Fields& fields, ExecutionOptions& options) {
 class CountWriter final : public AnswerWriter {
  public:
   void on_start(const std::vector<std::string>& /*execution_ids*/) override {}
-  void on_text(std::size_t /*choice*/, std::string_view /*text*/, Output& /*out*/) override {}
+  void on_text(std::size_t /*choice*/, const TextPiece& /*piece*/, Output& /*out*/) override {}
   void on_end(std::size_t /*choice*/, const ExecutionResult& result, Output& out) override {
     out.respond({.body = dump({{"input_tokens", result.metadata.usage.prompt_tokens}})});
   }

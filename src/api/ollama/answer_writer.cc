@@ -43,8 +43,8 @@ Json AnswerLines::object(std::string_view text) const {
   return object;
 }
 
-void AnswerLines::on_text(std::size_t /*choice*/, std::string_view text, Output& out) {
-  out.write(dump(object(text)) + "\n");
+void AnswerLines::on_text(std::size_t /*choice*/, const TextPiece& piece, Output& out) {
+  out.write(dump(object(piece)) + "\n");
 }
 
 void AnswerLines::on_end(std::size_t /*choice*/, const ExecutionResult& result, Output& out) {

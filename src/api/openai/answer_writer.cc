@@ -20,7 +20,11 @@ bool CompletionWriter::start(std::size_t choice) {
 }
 
 CompletionWriter::CompletionWriter(AnswerFormat format)
-    : format_(std::move(format)), started_(format_.choices), choices_(format_.choices) {
+    : format_(std::move(format)),
+      started_(format_.choices),
+      said_tokens_(format_.choices),
+      said_bytes_(format_.choices),
+      choices_(format_.choices) {
   using std::chrono::system_clock;
   created_ =
       std::chrono::duration_cast<std::chrono::seconds>(system_clock::now().time_since_epoch())
@@ -42,7 +46,6 @@ void CompletionWriter::write_chunk(std::size_t choice,
   Json object = head(format_.chunk_object);
   Json item = {{"index", choice}};
   item.update(delta);
-  if (!item.contains("logprobs")) item["logprobs"] = nullptr;
   item["finish_reason"] = finish_reason == nullptr ? Json(nullptr) : Json(finish_reason);
   object["choices"] = Json::array({std::move(item)});
   if (format_.include_usage) object["usage"] = nullptr;
@@ -51,8 +54,18 @@ void CompletionWriter::write_chunk(std::size_t choice,
   out.write(event);
 }
 
-void CompletionWriter::on_text(std::size_t choice, std::string_view text, Output& out) {
-  write_chunk(choice, text_choice(text, !start(choice)), nullptr, out);
+Json CompletionWriter::next_logprobs(std::size_t choice, std::span<const TokenLogprobs> tokens) {
+  Json said = logprobs(tokens, said_bytes_[choice]);
+  said_tokens_[choice] += tokens.size();
+  for (const TokenLogprobs& token : tokens)
+    said_bytes_[choice] += token.chosen.token.size();
+  return said;
+}
+
+void CompletionWriter::on_text(std::size_t choice, const TextPiece& piece, Output& out) {
+  Json delta = text_choice(piece.text, !start(choice));
+  delta["logprobs"] = next_logprobs(choice, piece.logprobs);
+  write_chunk(choice, delta, nullptr, out);
 }
 
 void CompletionWriter::on_end(std::size_t choice, const ExecutionResult& result, Output& out) {
@@ -63,13 +76,15 @@ void CompletionWriter::on_end(std::size_t choice, const ExecutionResult& result,
   usage_.completion_tokens += usage.completion_tokens;
   if (format_.stream) {
     Json last = last_choice(result, !start(choice));
-    last["logprobs"] = logprobs(result);
+    const std::span all(result.logprobs);
+    last["logprobs"] =
+        next_logprobs(choice, all.subspan(std::min(said_tokens_[choice], all.size())));
     write_chunk(choice, last, finish_reason(result), out);
     return;
   }
   Json item = {{"index", choice}};
   item.update(whole_choice(result));
-  item["logprobs"] = logprobs(result);
+  item["logprobs"] = logprobs(result.logprobs, 0);
   item["finish_reason"] = finish_reason(result);
   choices_[choice] = std::move(item);
 }

@@ -4,6 +4,7 @@
 // What chat and text completions have in common when they answer.
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -30,7 +31,7 @@ class CompletionWriter : public AnswerWriter {
   explicit CompletionWriter(AnswerFormat format);
 
   void on_start(const std::vector<std::string>& execution_ids) override;
-  void on_text(std::size_t choice, std::string_view text, Output& out) override;
+  void on_text(std::size_t choice, const TextPiece& piece, Output& out) override;
   void on_end(std::size_t choice, const ExecutionResult& result, Output& out) override;
   void finish(Output& out) override;
   void on_error(const ApiError& error, Output& out) override;
@@ -44,7 +45,9 @@ class CompletionWriter : public AnswerWriter {
   [[nodiscard]] virtual Json last_choice(const ExecutionResult& /*result*/, bool is_first) const {
     return text_choice("", is_first);
   }
-  [[nodiscard]] virtual Json logprobs(const ExecutionResult& result) const = 0;
+  /// Of some tokens of a choice; null when there are none. `offset`: bytes of its text before them.
+  [[nodiscard]] virtual Json logprobs(std::span<const TokenLogprobs> tokens,
+                                      std::size_t offset) const = 0;
   [[nodiscard]] virtual const char* finish_reason(const ExecutionResult& result) const;
 
   void write_chunk(std::size_t choice, const Json& delta, const char* finish_reason, Output& out);
@@ -52,6 +55,8 @@ class CompletionWriter : public AnswerWriter {
   [[nodiscard]] bool start(std::size_t choice);
 
  private:
+  /// Those of a choice that are not out yet.
+  [[nodiscard]] Json next_logprobs(std::size_t choice, std::span<const TokenLogprobs> tokens);
   [[nodiscard]] Json head(const std::string& object) const;
   [[nodiscard]] Json usage() const;
 
@@ -59,7 +64,9 @@ class CompletionWriter : public AnswerWriter {
   std::string id_;
   std::int64_t created_ = 0;
   std::vector<bool> started_;
-  std::vector<Json> choices_;  // whole ones, by index
+  std::vector<std::size_t> said_tokens_;  // with logprobs, of each choice
+  std::vector<std::size_t> said_bytes_;   // theirs
+  std::vector<Json> choices_;             // whole ones, by index
   TokenUsage usage_;
 };
 

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -25,16 +26,17 @@ class ChatWriter final : public CompletionWriter {
       : CompletionWriter(format), tools_(std::move(tools)), held_(format.choices) {}
 
   /// Text that may turn out to be a call is held back until the end.
-  void on_text(std::size_t choice, std::string_view text, Output& out) override {
-    std::string& held = held_[choice];
-    held += text;
-    const std::size_t first = held.find_first_not_of(" \t\r\n");
+  void on_text(std::size_t choice, const TextPiece& piece, Output& out) override {
+    Held& held = held_[choice];
+    held.text += piece.text;
+    held.logprobs.insert(held.logprobs.end(), piece.logprobs.begin(), piece.logprobs.end());
+    const std::size_t first = held.text.find_first_not_of(" \t\r\n");
     const bool may_be_call =
         tools_.use == ToolUse::Required ||
-        (tools_.use == ToolUse::Auto && (first == std::string::npos || held[first] == '{'));
+        (tools_.use == ToolUse::Auto && (first == std::string::npos || held.text[first] == '{'));
     if (may_be_call) return;
-    CompletionWriter::on_text(choice, held, out);
-    held.clear();
+    CompletionWriter::on_text(choice, {held.text, held.logprobs}, out);
+    held = {};
   }
 
  protected:
@@ -62,8 +64,9 @@ class ChatWriter final : public CompletionWriter {
     delta["tool_calls"] = Json::array({std::move(described)});
     return {{"delta", std::move(delta)}};
   }
-  [[nodiscard]] Json logprobs(const ExecutionResult& result) const override {
-    return chat_logprobs(result);
+  [[nodiscard]] Json logprobs(std::span<const TokenLogprobs> tokens,
+                              std::size_t /*offset*/) const override {
+    return chat_logprobs(tokens);
   }
   [[nodiscard]] const char* finish_reason(const ExecutionResult& result) const override {
     if (find_call(tools_, result.response)) return "tool_calls";
@@ -71,6 +74,10 @@ class ChatWriter final : public CompletionWriter {
   }
 
  private:
+  struct Held {
+    std::string text;
+    std::vector<TokenLogprobs> logprobs;
+  };
   static Json describe(const ToolCall& call, const ExecutionResult& result) {
     return {{"id", "call_" + result.metadata.execution_id},
             {"type", "function"},
@@ -78,7 +85,7 @@ class ChatWriter final : public CompletionWriter {
   }
 
   ToolRequest tools_;
-  std::vector<std::string> held_;  // by choice
+  std::vector<Held> held_;  // by choice
 };
 
 void read_response_format(Fields& fields, std::string& json_schema) {

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <utility>
 
@@ -30,8 +31,9 @@ class TextWriter final : public CompletionWriter {
   [[nodiscard]] Json text_choice(std::string_view text, bool /*is_first*/) const override {
     return {{"text", text}};
   }
-  [[nodiscard]] Json logprobs(const ExecutionResult& result) const override {
-    return text_logprobs(result);
+  [[nodiscard]] Json logprobs(std::span<const TokenLogprobs> tokens,
+                              std::size_t offset) const override {
+    return text_logprobs(tokens, offset);
   }
 };
 

@@ -23,10 +23,10 @@ Json describe(const TokenProbability& token) {
 
 }  // namespace
 
-Json chat_logprobs(const ExecutionResult& result) {
-  if (result.logprobs.empty()) return nullptr;
+Json chat_logprobs(std::span<const TokenLogprobs> tokens) {
+  if (tokens.empty()) return nullptr;
   Json content = Json::array();
-  for (const TokenLogprobs& token : result.logprobs) {
+  for (const TokenLogprobs& token : tokens) {
     Json item = describe(token.chosen);
     item["top_logprobs"] = Json::array();
     for (const TokenProbability& likely : token.top)
@@ -36,15 +36,14 @@ Json chat_logprobs(const ExecutionResult& result) {
   return {{"content", std::move(content)}, {"refusal", nullptr}};
 }
 
-Json text_logprobs(const ExecutionResult& result) {
-  if (result.logprobs.empty()) return nullptr;
-  Json tokens = Json::array();
+Json text_logprobs(std::span<const TokenLogprobs> tokens, std::size_t offset) {
+  if (tokens.empty()) return nullptr;
+  Json pieces = Json::array();
   Json chosen = Json::array();
   Json top = Json::array();
   Json offsets = Json::array();
-  std::size_t offset = 0;
-  for (const TokenLogprobs& token : result.logprobs) {
-    tokens.push_back(token.chosen.token);
+  for (const TokenLogprobs& token : tokens) {
+    pieces.push_back(token.chosen.token);
     chosen.push_back(shown(token.chosen.logprob));
     Json likely = Json::object();
     for (const TokenProbability& one : token.top)
@@ -53,7 +52,7 @@ Json text_logprobs(const ExecutionResult& result) {
     offsets.push_back(offset);
     offset += token.chosen.token.size();
   }
-  return {{"tokens", std::move(tokens)},
+  return {{"tokens", std::move(pieces)},
           {"token_logprobs", std::move(chosen)},
           {"top_logprobs", std::move(top)},
           {"text_offset", std::move(offsets)}};

@@ -85,11 +85,11 @@ void ResponseWriter::start_response(Output& out) {
   write_part_event("response.content_part.added", {{"part", text_part("")}}, out);
 }
 
-void ResponseWriter::on_text(std::size_t /*choice*/, std::string_view text, Output& out) {
+void ResponseWriter::on_text(std::size_t /*choice*/, const TextPiece& piece, Output& out) {
   start_response(out);
-  text_ += text;
-  write_part_event("response.output_text.delta", {{"delta", text}, {"logprobs", Json::array()}},
-                   out);
+  text_ += piece.text;
+  write_part_event("response.output_text.delta",
+                   {{"delta", piece.text}, {"logprobs", Json::array()}}, out);
 }
 
 void ResponseWriter::end_message(const Json& message, std::string_view text, Output& out) {

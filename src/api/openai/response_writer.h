@@ -18,7 +18,7 @@ class ResponseWriter final : public AnswerWriter {
   ResponseWriter(Json echo, bool stream);
 
   void on_start(const std::vector<std::string>& execution_ids) override;
-  void on_text(std::size_t choice, std::string_view text, Output& out) override;
+  void on_text(std::size_t choice, const TextPiece& piece, Output& out) override;
   void on_end(std::size_t choice, const ExecutionResult& result, Output& out) override;
   void finish(Output& out) override;
   void on_error(const ApiError& error, Output& out) override;
