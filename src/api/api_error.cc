@@ -28,10 +28,12 @@ ApiError model_not_found(std::string_view model_id) {
 
 namespace {
 
-ApiError invalid_input(const runner_error::InvalidInput& error) {
-  ApiError api = make(ErrorKind::InvalidRequest, fmt::format("{}: {}", error.field, error.reason),
-                      "invalid_value");
-  api.param = error.field;
+ApiError invalid_input(const runner_error::InvalidInput& error, std::string_view schema_field) {
+  const bool is_schema = error.field == "json_schema" && !schema_field.empty();
+  const std::string field = is_schema ? std::string(schema_field) : error.field;
+  ApiError api =
+      make(ErrorKind::InvalidRequest, fmt::format("{}: {}", field, error.reason), "invalid_value");
+  api.param = field;
   // The worker found more tokens than the context holds: clients look for this very code.
   if (error.reason.find("the context holds") != std::string::npos) {
     api.code = "context_length_exceeded";
@@ -50,7 +52,7 @@ ApiError limit_exceeded(const runner_error::ResourceLimitExceeded& error) {
               "resource_limit_exceeded");
 }
 
-ApiError from_runner(const SlmRunnerError& error) {
+ApiError from_runner(const SlmRunnerError& error, std::string_view schema_field) {
   using namespace runner_error;  // NOLINT(google-build-using-namespace): eleven kinds, one function
   const auto unusable = [](const auto&) {
     return make(ErrorKind::Unavailable, "The model cannot be run at the moment.",
@@ -58,7 +60,7 @@ ApiError from_runner(const SlmRunnerError& error) {
   };
   return std::visit(
       Overloaded{
-          [](const InvalidInput& e) { return invalid_input(e); },
+          [&](const InvalidInput& e) { return invalid_input(e, schema_field); },
           [](const ResourceLimitExceeded& e) { return limit_exceeded(e); },
           [](const ExecutionTimeout& e) {
             return make(ErrorKind::Timeout,
@@ -137,11 +139,13 @@ int status_of(ErrorKind kind) {
   return 500;
 }
 
-ApiError to_api_error(const EngineError& error, std::string_view model_id) {
+ApiError to_api_error(const EngineError& error,
+                      std::string_view model_id,
+                      std::string_view schema_field) {
   if (const auto* catalog = std::get_if<ModelCatalogError>(&error)) {
     return from_catalog(*catalog, model_id);
   }
-  return from_runner(std::get<SlmRunnerError>(error));
+  return from_runner(std::get<SlmRunnerError>(error), schema_field);
 }
 
 ApiError to_api_error(const Refusal& refusal) {

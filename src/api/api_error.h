@@ -45,7 +45,10 @@ struct ApiError {
 [[nodiscard]] int status_of(ErrorKind kind);
 
 /// `model_id` is the model that was asked for. An AccessDenied there is nobody else's business.
-[[nodiscard]] ApiError to_api_error(const EngineError& error, std::string_view model_id);
+/// `schema_field`: see Plan; empty where a request has no schema.
+[[nodiscard]] ApiError to_api_error(const EngineError& error,
+                                    std::string_view model_id,
+                                    std::string_view schema_field = {});
 [[nodiscard]] ApiError to_api_error(const Refusal& refusal);
 
 [[nodiscard]] ApiError model_not_found(std::string_view model_id);

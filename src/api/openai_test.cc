@@ -411,6 +411,20 @@ TEST(ErrorTest, HasOpenAisShape) {
                                                 {"code", "rate_limit_exceeded"}}}}));
 }
 
+TEST(ErrorTest, ARefusedSchemaIsNamedAsTheRequestNamesIt) {
+  const EngineError refused(
+      SlmRunnerError(runner_error::InvalidInput{"json_schema", "no such type"}));
+  for (const auto& [more, field] : std::initializer_list<std::pair<std::string, const char*>>{
+           {R"("response_format": {"type": "json_object"})", "response_format"},
+           {std::string(kWeather) + R"(, "tool_choice": "required")", "tools"}}) {
+    const Plan plan = plan_of(create_chat_completion, chat_body(more));
+    const ApiError error = to_api_error(refused, "m", plan.schema_field);
+    EXPECT_EQ(error.param, field);
+    EXPECT_EQ(error.message, std::string(field) + ": no such type");
+    EXPECT_EQ(status_of(error.kind), 400);
+  }
+}
+
 TEST(ErrorTest, AForeignModelLooksLikeNone) {
   const auto body = [](ModelCatalogError::Details details) {
     const EngineError error(ModelCatalogError(std::move(details)));

@@ -363,6 +363,21 @@ TEST_F(LocalGgufRunnerTest, APieceHasTheProbabilitiesOfItsTokens) {
   EXPECT_EQ(outcome->logprobs.size(), 2U);
 }
 
+TEST_F(LocalGgufRunnerTest, ARefusedSchemaIsTheCallersMistake) {
+  auto runner = make(serving([](FakeWorker& worker, const ipc::ExecuteRequest& request) {
+    worker.failed({.id = request.id,
+                   .kind = ipc::fb::FailureKind::SchemaRefused,
+                   .message = "no such type",
+                   .needed = 0,
+                   .limit = 0});
+    worker.wait_for_cancel();
+    return Verdict{.kind = VerdictKind::Exited};
+  }));
+  const auto outcome = runner->execute("p");
+  ASSERT_EQ(kind_of(outcome), "InvalidInput");
+  EXPECT_EQ(outcome.error().get_if<runner_error::InvalidInput>()->field, "json_schema");
+}
+
 TEST_F(LocalGgufRunnerTest, MoreProbabilitiesThanWereAskedForAreABreach) {
   const std::vector<ipc::Candidate> two = {{"a", -1.0F}, {"b", -2.0F}};
   for (const std::optional<std::uint32_t> asked : {std::optional<std::uint32_t>(), {0U}, {1U}}) {

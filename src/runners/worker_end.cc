@@ -80,6 +80,8 @@ SlmRunnerError error_from_failure(const WorkerFailed& failed,
           fmt::format("it has {} tokens; the context holds {}", failed.needed, failed.limit)});
     case FailureKind::InvalidRequest:
       return SlmRunnerError(runner_error::InvalidInput{"request", failed.message});
+    case FailureKind::SchemaRefused:
+      return SlmRunnerError(runner_error::InvalidInput{"json_schema", failed.message});
     case FailureKind::TemplateFailed:
       return SlmRunnerError(runner_error::ExecutionFailed{
           fmt::format("the model's chat template failed: {}; try raw", failed.message)});

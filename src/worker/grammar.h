@@ -34,7 +34,7 @@ class Grammar {
 [[nodiscard]] const textkit_vocabulary* make_schema_vocabulary(std::span<const std::string> pieces,
                                                                TokenId end);
 
-/// The answer is JSON that follows `schema`. InvalidRequest says what is wrong with it.
+/// The answer is JSON that follows `schema`. SchemaRefused says what is wrong with it.
 [[nodiscard]] Outcome<std::unique_ptr<Grammar>> make_schema_grammar(
     const textkit_vocabulary* vocabulary, std::string_view schema);
 

@@ -99,7 +99,7 @@ class LlamaEngine {
                                                   const Interrupt& interrupt) = 0;
 
   /// A sampler for one request. `prompt` is what penalties look back at. InvalidRequest: a grammar
-  /// that cannot be parsed, a bias for a token that does not exist.
+  /// that cannot be parsed, a bias for a token that does not exist; SchemaRefused.
   [[nodiscard]] virtual Outcome<std::unique_ptr<Sampler>> make_sampler(
       const ipc::ExecuteRequest& request, std::span<const TokenId> prompt) = 0;
   /// The chosen token and the `top` likeliest, with logarithms of their probabilities before any

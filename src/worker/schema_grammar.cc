@@ -2,8 +2,6 @@
 #include <stdexcept>
 #include <utility>
 
-#include <fmt/format.h>
-
 #include "worker/grammar.h"
 #include "worker/textkit/textkit.h"
 
@@ -82,8 +80,7 @@ Outcome<std::unique_ptr<Grammar>> make_schema_grammar(const textkit_vocabulary* 
   if (constraint) return std::make_unique<SchemaGrammar>(std::move(constraint));
   const std::string reason(error, error + size);
   textkit_free(error, size);
-  return std::unexpected(Failure{.kind = FailureKind::InvalidRequest,
-                                 .message = fmt::format("json_schema: {}", reason)});
+  return std::unexpected(Failure{.kind = FailureKind::SchemaRefused, .message = reason});
 }
 
 }  // namespace symbiont::worker

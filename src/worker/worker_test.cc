@@ -426,7 +426,7 @@ TEST_F(WorkerTest, AnAnswerFollowsAJsonSchema) {
   request.json_schema = R"({"type":"nonsense"})";
   const Answer refused = worker.execute(request);
   ASSERT_TRUE(refused.failure);
-  EXPECT_EQ(refused.failure->kind, FailureKind::InvalidRequest);
+  EXPECT_EQ(refused.failure->kind, FailureKind::SchemaRefused);
 }
 
 TEST_F(WorkerTest, CountsAPromptWithoutAnswering) {

@@ -157,6 +157,7 @@ class Ollama(Clients):
                 (404, lambda: self.client.show("other")),
                 (400, lambda: self.client.chat(model="small", messages=CAPITAL, options={"num_ctx": 100000})),
                 (400, lambda: self.client.chat(model="small", messages=CAPITAL, options={"mirostat": 1})),
+                (400, lambda: self.client.chat(model="small", messages=CAPITAL, format={"type": "nonsense"})),
                 (400, lambda: list(self.client.generate(model="small", prompt="x", think=True, stream=True))),
                 (501, lambda: self.client.pull("small")),
                 (501, lambda: self.client.embed(model="small", input="x"))):
@@ -192,6 +193,20 @@ class OpenAi(Clients):
         self.assertGreater(len(parts), 1)
         self.assertEqual([o for p in parts for o in p.text_offset], whole.text_offset)
         self.assertEqual([t for p in parts for t in p.tokens], whole.tokens)
+
+    def test_a_schema_that_the_engine_refuses_is_named(self):
+        bad = {"type": "nonsense"}
+        tool = {"type": "function", "function": {"name": "f", "parameters": {"type": "object", "properties": {"x": bad}}}}
+        form = {"type": "json_schema", "json_schema": {"name": "n", "schema": bad}}
+        for param, more in (("response_format", {"response_format": form}),
+                            ("tools", {"tools": [tool], "tool_choice": "required"})):
+            with self.subTest(param=param), self.assertRaises(self.openai.BadRequestError) as raised:
+                self.client.chat.completions.create(model="small", messages=CAPITAL, **more)
+            self.assertEqual(raised.exception.param, param)
+        with self.assertRaises(self.openai.BadRequestError) as raised:
+            self.client.responses.create(model="small", input="x", text={
+                "format": {"type": "json_schema", "name": "n", "schema": bad}})
+        self.assertEqual(raised.exception.param, "text.format")
 
 
 class OpenAiResponses(Clients):
