@@ -22,6 +22,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   }
   if (const auto* ready = (*frame)->body_as_Ready()) sink += read_ready(*ready).engine.size();
   if (const auto* token = (*frame)->body_as_Token()) sink += read_token_text(*token).size();
+  if (const auto* embedding = (*frame)->body_as_Embedding())
+    sink += embedding->values() == nullptr ? 0U : embedding->values()->size();
   if (const auto* done = (*frame)->body_as_Done()) sink += read_done(*done).prompt_tokens;
   if (const auto* failed = (*frame)->body_as_Failed()) sink += read_failed(*failed).message.size();
   // The sum is used, so that no reader can be optimised away.

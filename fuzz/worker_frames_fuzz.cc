@@ -1,6 +1,7 @@
 // Frames of a hostile worker as the runner understands them: what becomes an event keeps what the
 // session, results and logs rely on.
 #include <algorithm>
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
@@ -34,6 +35,7 @@ struct Check {
   void operator()(const WorkerReady& event) const {
     require(event.context_tokens > 0);
     require(event.max_sequences > 0 && event.max_sequences <= ipc::kMaxSequences);
+    require(event.embedding_size <= ipc::kMaxEmbeddingValues);
     require_printable(event.engine, 128);
   }
   void operator()(const WorkerToken& event) const {
@@ -41,6 +43,10 @@ struct Check {
     require(event.logprobs.size() <= 1 + std::size_t{ipc::kMaxTopLogprobs});
     for (const ipc::Candidate& candidate : event.logprobs)
       require(candidate.piece.size() <= ipc::kMaxPieceBytes && candidate.logprob <= 0.0F);
+  }
+  void operator()(const WorkerEmbedding& event) const {
+    require(event.values.size() <= ipc::kMaxEmbeddingValues);
+    require(std::ranges::all_of(event.values, [](float value) { return std::isfinite(value); }));
   }
   void operator()(const WorkerDone& event) const {
     require(event.finish <= ipc::fb::Finish::MAX);

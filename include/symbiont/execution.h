@@ -47,6 +47,8 @@ struct ExecutionOptions {
   std::string system_prompt;          ///< put in front of a text prompt; empty = none
   bool only_count = false;            ///< answer nothing: usage.prompt_tokens is all that is wanted
   bool raw = false;                   ///< do not apply the model's chat template
+  bool embed = false;     ///< answer with an embedding of each message; at most 256 messages
+  bool truncate = false;  ///< with embed: shorten what the context does not hold
   /// A prompt's beginning is remembered for executions with the same scope only. The Engine sets it
   /// to the agent.
   std::string cache_scope;
@@ -112,6 +114,7 @@ struct ExecutionResult {
   std::string response;
   std::vector<TokenLogprobs> logprobs;  ///< of each token, when options.top_logprobs asked for them
   ExecutionMetadata metadata;
+  std::vector<std::vector<float>> embeddings{};  ///< with options.embed: of length 1, in order
   std::string
       stop{};  ///< the one of options.stop that ended it, where the engine says so; else empty
 };

@@ -26,7 +26,8 @@ struct LocalGgufOptions {
   /// Executions decoded together, 1 .. 64; further ones wait for their turn within their own
   /// timeout. Each may fill the context; what they need together is bounded by the memory limit.
   std::size_t max_parallel = kDefaultParallel;
-  bool strict = true;  ///< refuse to start when a control of the profile cannot be enforced
+  bool embeddings = false;  ///< makes embeddings too, which takes some memory
+  bool strict = true;       ///< refuse to start when a control of the profile cannot be enforced
   /// Called while the model loads, 0 .. 1, from the calling thread. May be null.
   std::function<void(float fraction)> on_load_progress{};
   std::shared_ptr<SandboxHost> host{};  ///< null: one of its own

@@ -295,11 +295,9 @@ TEST(OllamaErrorTest, IsOneText) {
   EXPECT_EQ(response.headers.front().value, "3");
   EXPECT_EQ(response.body, R"({"error":"Slow down."})");
   Gateway gateway;
-  for (const Handler handler : {refuse_management, refuse_embeddings}) {
-    const Handled handled = handler(gateway, {});
-    ASSERT_FALSE(handled.has_value());
-    EXPECT_EQ(render_error(handled.error()).status, 501);
-  }
+  const Handled handled = refuse_management(gateway, {});
+  ASSERT_FALSE(handled.has_value());
+  EXPECT_EQ(render_error(handled.error()).status, 501);
 }
 
 }  // namespace

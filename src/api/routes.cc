@@ -9,11 +9,13 @@
 #include "api/anthropic/errors.h"
 #include "api/anthropic/messages.h"
 #include "api/anthropic/models.h"
+#include "api/ollama/embed.h"
 #include "api/ollama/errors.h"
 #include "api/ollama/generate.h"
 #include "api/ollama/models.h"
 #include "api/openai/chat.h"
 #include "api/openai/completions.h"
+#include "api/openai/embeddings.h"
 #include "api/openai/errors.h"
 #include "api/openai/models.h"
 #include "api/openai/responses.h"
@@ -51,6 +53,8 @@ constexpr Route kRoutes[] = {
     {Method::Post, "/v1/completions", Scope::Inference, openai::create_completion,
      openai::render_error},
 
+    {Method::Post, "/v1/embeddings", Scope::Inference, openai::create_embeddings,
+     openai::render_error},
     {Method::Post, "/v1/responses", Scope::Inference, openai::create_response,
      openai::render_error},
 
@@ -74,9 +78,8 @@ constexpr Route kRoutes[] = {
      ollama::render_error},
     {Method::Post, "/api/blobs/{id}", Scope::Inference, ollama::refuse_management,
      ollama::render_error},
-    {Method::Post, "/api/embed", Scope::Inference, ollama::refuse_embeddings, ollama::render_error},
-    {Method::Post, "/api/embeddings", Scope::Inference, ollama::refuse_embeddings,
-     ollama::render_error},
+    {Method::Post, "/api/embed", Scope::Inference, ollama::embed, ollama::render_error},
+    {Method::Post, "/api/embeddings", Scope::Inference, ollama::embed_one, ollama::render_error},
 
     {Method::Get, "/admin/executions", Scope::Admin, admin::list_executions, openai::render_error},
     {Method::Delete, "/admin/executions/{id}", Scope::Admin, admin::cancel_execution,

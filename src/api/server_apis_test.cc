@@ -120,7 +120,9 @@ TEST_F(ServerApisTest, OllamasErrors) {
            Case{"GET", "/api/chat", "", 405},
            Case{"POST", "/api/pull", R"({"model": "x"})", 501},
            Case{"DELETE", "/api/delete", R"({"model": "x"})", 501},
-           Case{"POST", "/api/embed", R"({"model": "x"})", 501},
+           Case{"POST", "/api/embed", R"({"model": "x"})", 400},
+           Case{"POST", "/api/embed", R"({"model": "open", "input": "x"})", 400},
+           Case{"POST", "/api/embed", R"({"model": "hidden", "input": "x"})", 404},
            Case{"GET", "/api/tags?x=1", "", 400},
            Case{"GET", "/api/nothing", "", 404},
        }) {
@@ -132,6 +134,27 @@ TEST_F(ServerApisTest, OllamasErrors) {
     EXPECT_TRUE(json["error"].is_string()) << answer.body;
     EXPECT_THAT(answer.body, Not(HasSubstr("secret")));
   }
+}
+
+TEST_F(ServerApisTest, EmbeddingsOfModelsThatMakeThem) {
+  ServerSettings settings;
+  settings.default_agent = "ann";
+  start(std::move(settings));
+  const std::string ask = R"({"model": "own", "input": ["a", "bcd"]})";
+  const Answer openai = call("POST", "/v1/embeddings", ask);
+  ASSERT_EQ(openai.status, 200) << openai.body;
+  EXPECT_THAT(openai.head, HasSubstr("x-execution-id: exec-"));
+  EXPECT_EQ(openai.json()["data"][1]["embedding"], Json::array({3.0}));
+  EXPECT_EQ(openai.json()["usage"]["total_tokens"], 5);
+  EXPECT_EQ(call("POST", "/api/embed", ask).json()["embeddings"], Json::parse("[[1.0], [3.0]]"));
+  EXPECT_EQ(call("POST", "/api/embeddings", R"({"model": "own", "prompt": "ab"})").json(),
+            Json::parse(R"({"embedding": [2.0]})"));
+  const Answer other = call("POST", "/v1/embeddings", R"({"model": "open", "input": "x"})");
+  EXPECT_EQ(other.status, 400);
+  EXPECT_EQ(other.json()["error"]["param"], "model");
+  EXPECT_THAT(other.body, HasSubstr("makes no embeddings"));
+  const Answer hidden = call("POST", "/v1/embeddings", R"({"model": "hidden", "input": "x"})");
+  EXPECT_EQ(hidden.status, 404);
 }
 
 TEST_F(ServerApisTest, OpenAisResponses) {

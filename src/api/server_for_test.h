@@ -32,7 +32,8 @@
 namespace symbiont::api {
 
 /// Runs no model: "count N" answers N numbers, "block" waits until it is cancelled, "flood" writes
-/// until it is, "fail" fails, "echo TEXT" and everything else comes back.
+/// until it is, "fail" fails, "echo TEXT" and everything else comes back. An embedding's one value
+/// is the length of its text.
 class MadeUpRunner final : public SlmRunner {
  public:
   [[nodiscard]] Outcome execute_chat(std::span<const ChatMessage> messages,
@@ -48,6 +49,12 @@ class MadeUpRunner final : public SlmRunner {
       result.response += text;
       return sink == nullptr || sink(text);
     };
+    if (options.embed) {
+      result.metadata.usage = {.prompt_tokens = 5, .completion_tokens = 0, .cached_tokens = 0};
+      for (const ChatMessage& message : messages)
+        result.embeddings.push_back({static_cast<float>(message.content.size())});
+      return result;
+    }
     if (prompt == "fail") {
       return std::unexpected(SlmRunnerError(runner_error::ExecutionFailed{"/secret/reason"}));
     }
@@ -194,6 +201,7 @@ class ServerFixture : public ::testing::Test {
       model.name = id;
       model.provider = provider::LocalFile{"/models/x.gguf"};
       model.capabilities = {ModelCapability::TextGeneration};
+      if (model.id == "own") model.capabilities.insert(ModelCapability::Embeddings);
       slm.model_allow_lists.global_models.push_back(std::move(model));
     }
     const std::string self = "uid:" + std::to_string(::geteuid());

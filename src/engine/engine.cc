@@ -74,6 +74,7 @@ RunnerFactory make_default_runner_factory(std::shared_ptr<SandboxHost> host) {
     options.strict = request.strict;
     options.on_load_progress = request.on_load_progress;
     options.max_parallel = request.max_parallel;
+    options.embeddings = model.capabilities.contains(ModelCapability::Embeddings);
     options.host = host;
     return LocalGgufRunner::create(file->file_path, request.profile, model.resource_requirements,
                                    std::move(options));
@@ -116,10 +117,20 @@ struct Engine::Impl {
   Quarantine quarantine;
 };
 
+/// Nobody gets from a model what its configuration does not say of it.
+std::expected<void, SlmRunnerError> check_capability(const Model& model,
+                                                     const ExecutionOptions& options) {
+  if (!options.embed || model.capabilities.contains(ModelCapability::Embeddings)) return {};
+  return std::unexpected(SlmRunnerError(runner_error::InvalidInput{
+      "model",
+      fmt::format("'{}' makes no embeddings: its capabilities are without Embeddings", model.id)}));
+}
+
 SlmRunner::Outcome Engine::Impl::execute_on(const RunnerRequest& wanted,
                                             const EngineRequest& request,
                                             const TokenSink& sink,
                                             const std::stop_token& stop_token) {
+  SYMBIONT_TRY_STATUS(check_capability(wanted.model, request.options));
   const RunnerCache::Key key = RunnerCache::key_of(wanted);
   SYMBIONT_TRY_STATUS(quarantine.check(key));
   SYMBIONT_TRY(const std::shared_ptr<SlmRunner> runner, runners.get(wanted));

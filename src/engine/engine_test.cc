@@ -101,6 +101,21 @@ class EngineTest : public ::testing::Test {
   std::optional<Engine> engine_;
 };
 
+TEST_F(EngineTest, EmbeddingsAreForModelsThatAreSaidToMakeThem) {
+  EngineRequest request;
+  request.agent = "ann";
+  request.model_id = "own";
+  request.messages = {{"user", "text"}};
+  request.options.embed = true;
+  const auto outcome = engine_->run(request);
+  ASSERT_FALSE(outcome.has_value());
+  const auto* error =
+      std::get<SlmRunnerError>(outcome.error()).get_if<runner_error::InvalidInput>();
+  ASSERT_NE(error, nullptr);
+  EXPECT_EQ(error->field, "model");
+  EXPECT_EQ(made_, 0) << "no runner is made for it";
+}
+
 TEST_F(EngineTest, RunsAndReports) {
   const auto outcome = run("ann", "own");
   ASSERT_TRUE(outcome.has_value()) << message(outcome.error());

@@ -58,6 +58,8 @@ Status read_logit_bias(const fb::Execute& execute, ExecuteRequest& into) {
 Status read_messages(const fb::Execute& execute, ExecuteRequest& into) {
   const std::size_t count = execute.messages() == nullptr ? 0 : execute.messages()->size();
   SYMBIONT_TRY_STATUS(check_range("number of messages", double(count), 1, kMaxMessages));
+  if (execute.embed() && count > kMaxEmbeddingInputs)
+    return fail(ErrorCode::InvalidArgument, "more messages than embeddings are made of");
   if (into.raw && count != 1) {
     return fail(ErrorCode::InvalidArgument, "a raw prompt is exactly one message");
   }
@@ -103,7 +105,7 @@ void encode_load(Builder& builder, const LoadRequest& load) {
   builder.Clear();
   finish(builder, fb::Body::Load,
          fb::CreateLoad(builder, load.context_tokens, load.threads, load.use_mmap,
-                        load.max_sequences, load.memory_bytes));
+                        load.max_sequences, load.memory_bytes, load.embeddings));
 }
 
 void encode_execute(Builder& builder, const ExecuteRequest& execute) {
@@ -133,7 +135,8 @@ void encode_execute(Builder& builder, const ExecuteRequest& execute) {
                            execute.max_tokens, execute.temperature, execute.top_p, execute.top_k,
                            execute.min_p, execute.repeat_penalty, execute.seed, stop_vector,
                            execute.deadline_ms, execute.frequency_penalty, execute.presence_penalty,
-                           bias_vector, grammar, schema, execute.only_count, execute.top_logprobs));
+                           bias_vector, grammar, schema, execute.only_count, execute.top_logprobs,
+                           execute.embed, execute.truncate));
 }
 
 void encode_cancel(Builder& builder, std::uint64_t id) {
@@ -156,7 +159,7 @@ void encode_ready(Builder& builder, const ReadyReport& ready) {
   const auto engine = text_of(builder, ready.engine);
   finish(builder, fb::Body::Ready,
          fb::CreateReady(builder, ready.context_tokens, ready.vocabulary, engine,
-                         ready.has_template, ready.max_sequences));
+                         ready.has_template, ready.max_sequences, ready.embedding_size));
 }
 
 void encode_token(Builder& builder,
@@ -174,6 +177,15 @@ void encode_token(Builder& builder,
   const auto shown = text_of(builder, text);
   const auto list = candidates.empty() ? 0 : builder.CreateVector(candidates);
   finish(builder, fb::Body::Token, fb::CreateToken(builder, id, shown, list));
+}
+
+void encode_embedding(Builder& builder,
+                      std::uint64_t id,
+                      std::uint32_t index,
+                      std::span<const float> values) {
+  builder.Clear();
+  const auto vector = builder.CreateVector(values.data(), values.size());
+  finish(builder, fb::Body::Embedding, fb::CreateEmbedding(builder, id, index, vector));
 }
 
 void encode_done(Builder& builder, const DoneReport& done) {
@@ -199,7 +211,8 @@ Result<LoadRequest> read_load(const fb::Load& load) {
                      .threads = load.threads(),
                      .use_mmap = load.use_mmap(),
                      .max_sequences = load.max_sequences(),
-                     .memory_bytes = load.memory_bytes()};
+                     .memory_bytes = load.memory_bytes(),
+                     .embeddings = load.embeddings()};
 }
 
 Result<ExecuteRequest> read_execute(const fb::Execute& execute) {
@@ -224,7 +237,9 @@ Result<ExecuteRequest> read_execute(const fb::Execute& execute) {
                       .grammar = {},
                       .json_schema = {},
                       .only_count = execute.only_count(),
-                      .top_logprobs = execute.top_logprobs()};
+                      .top_logprobs = execute.top_logprobs(),
+                      .embed = execute.embed(),
+                      .truncate = execute.truncate()};
   SYMBIONT_TRY_STATUS(read_rules(execute, copy));
   SYMBIONT_TRY_STATUS(read_logit_bias(execute, copy));
   SYMBIONT_TRY_STATUS(read_messages(execute, copy));
@@ -237,7 +252,8 @@ ReadyReport read_ready(const fb::Ready& ready) {
           .vocabulary = ready.vocabulary(),
           .engine = copy_of(ready.engine()),
           .has_template = ready.has_template(),
-          .max_sequences = ready.max_sequences()};
+          .max_sequences = ready.max_sequences(),
+          .embedding_size = ready.embedding_size()};
 }
 
 DoneReport read_done(const fb::Done& done) {

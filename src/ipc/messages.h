@@ -27,6 +27,8 @@ inline constexpr std::size_t kMaxGrammarBytes = 256U << 10U;  ///< of one Execut
 inline constexpr std::int8_t kMaxTopLogprobs = 20;
 inline constexpr std::size_t kMaxPieceBytes = 256;  ///< of one Candidate
 inline constexpr std::uint32_t kMaxContextTokens = 1U << 24U;
+inline constexpr std::size_t kMaxEmbeddingInputs = 256;          ///< messages of one Execute
+inline constexpr std::uint32_t kMaxEmbeddingValues = 1U << 16U;  ///< of one Embedding
 
 struct LoadRequest {
   std::uint32_t context_tokens = 0;  ///< 0: what the model was trained with, at most 4096
@@ -34,6 +36,7 @@ struct LoadRequest {
   bool use_mmap = true;
   std::uint16_t max_sequences = 1;  ///< executions decoded together, at most kMaxSequences
   std::uint64_t memory_bytes = 0;   ///< what the worker may use in all; 0: not known
+  bool embeddings = false;          ///< executions may ask for them
 };
 
 struct ChatMessage {
@@ -63,6 +66,8 @@ struct ExecuteRequest {
   std::string json_schema;        ///< that the answer follows; empty: none
   bool only_count = false;        ///< Done with the prompt's number of tokens at once
   std::int8_t top_logprobs = -1;  ///< -1: none; 0: of the chosen token only
+  bool embed = false;             ///< an Embedding of each message instead of Tokens
+  bool truncate = false;          ///< with embed: shorten what the context does not hold
 };
 
 /// A token's bytes, cut at kMaxPieceBytes, and the logarithm of its probability.
@@ -77,6 +82,7 @@ struct ReadyReport {
   std::string engine;
   bool has_template = false;
   std::uint16_t max_sequences = 1;
+  std::uint32_t embedding_size = 0;  ///< 0: none are made
 };
 
 struct DoneReport {
@@ -110,6 +116,11 @@ void encode_token(Builder& builder,
                   std::uint64_t id,
                   std::string_view text,
                   std::span<const Candidate> logprobs = {});
+/// `values`: at most kMaxEmbeddingValues.
+void encode_embedding(Builder& builder,
+                      std::uint64_t id,
+                      std::uint32_t index,
+                      std::span<const float> values);
 void encode_done(Builder& builder, const DoneReport& done);
 void encode_failed(Builder& builder, const FailureReport& failure);
 

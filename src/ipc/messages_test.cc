@@ -81,6 +81,10 @@ TEST(Messages, EachBadFieldIsNamed) {
   execute.stop = {""};
   EXPECT_THAT(execute_error(execute), HasSubstr("stop"));
   execute = sample_execute();
+  execute.embed = true;
+  execute.messages.assign(kMaxEmbeddingInputs + 1, {"user", "x"});
+  EXPECT_THAT(execute_error(execute), HasSubstr("embeddings"));
+  execute = sample_execute();
   execute.raw = true;
   EXPECT_THAT(execute_error(execute), HasSubstr("raw"));
   execute = sample_execute();
@@ -98,6 +102,24 @@ TEST(Messages, EveryReportKeepsItsFields) {
   EXPECT_EQ(done.finish, fb::Finish::Stop);
   EXPECT_EQ(done.stop, 2);
   EXPECT_EQ(done.prompt_tokens, 4U);
+
+  ReadyReport ready;
+  ready.embedding_size = 9;
+  encode_ready(builder, ready);
+  bytes = bytes_of(builder);
+  frame = decode(bytes);
+  ASSERT_TRUE(frame.has_value());
+  EXPECT_EQ(read_ready(*frame.value()->body_as_Ready()).embedding_size, 9U);
+
+  const std::vector<float> values = {0.5F, -1.0F};
+  encode_embedding(builder, 3, 1, values);
+  bytes = bytes_of(builder);
+  frame = decode(bytes);
+  ASSERT_TRUE(frame.has_value());
+  const auto* embedding = frame.value()->body_as_Embedding();
+  ASSERT_NE(embedding, nullptr);
+  EXPECT_EQ(embedding->index(), 1U);
+  EXPECT_EQ(std::vector<float>(embedding->values()->begin(), embedding->values()->end()), values);
 
   encode_failed(builder, {.kind = fb::FailureKind::OutOfMemory, .message = "no room", .needed = 9});
   bytes = bytes_of(builder);

@@ -51,9 +51,12 @@ class FakeWorker {
   void locked() { ipc::encode_locked(builder_), send(); }
   void progress(float fraction) { ipc::encode_progress(builder_, fraction), send(); }
   void ready() {
-    ipc::encode_ready(
-        builder_,
-        {.context_tokens = 4096, .vocabulary = 10, .engine = "fake 1", .has_template = true});
+    ipc::encode_ready(builder_, {.context_tokens = 4096,
+                                 .vocabulary = 10,
+                                 .engine = "fake 1",
+                                 .has_template = true,
+                                 .max_sequences = 1,
+                                 .embedding_size = 2});
     send();
   }
   void token(std::uint64_t id,
@@ -71,6 +74,9 @@ class FakeWorker {
                                 .decode_us = 2000,
                                 .stop = stop});
     send();
+  }
+  void embedding(std::uint64_t id, std::uint32_t index, std::span<const float> values) {
+    ipc::encode_embedding(builder_, id, index, values), send();
   }
   void failed(const ipc::FailureReport& report) { ipc::encode_failed(builder_, report), send(); }
   /// Locked, takes the model, Ready. Returns the model's descriptor.

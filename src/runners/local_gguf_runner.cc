@@ -187,6 +187,7 @@ LocalGgufRunner::Impl::SessionOutcome LocalGgufRunner::Impl::start_session(
           sandbox::worker_policy(without_network(profile), std::move(program), options.strict),
       .context_tokens = options.context_tokens,
       .max_sequences = static_cast<std::uint16_t>(options.max_parallel),
+      .embeddings = options.embeddings,
       .cancel_grace = parts.cancel_grace,
       .on_load_progress = options.on_load_progress,
   };
@@ -286,7 +287,12 @@ SlmRunner::Outcome LocalGgufRunner::execute_chat(std::span<const ChatMessage> me
   ExecutionResult result;
   result.metadata = impl_->new_metadata();
   RunnerStatus outcome = validate_options(options, {});
-  if (outcome.has_value()) outcome = validate_messages(messages);
+  if (outcome.has_value())
+    outcome = options.embed ? validate_inputs(messages) : validate_messages(messages);
+  if (outcome.has_value() && options.embed && !impl_->options.embeddings) {
+    outcome = failed(SlmRunnerError(
+        runner_error::InvalidInput{"embed", "this runner was not told to make embeddings"}));
+  }
   if (outcome.has_value() && options.raw && messages.size() != 1) {
     outcome = failed(SlmRunnerError(
         runner_error::InvalidInput{"messages", "a raw prompt is exactly one message"}));

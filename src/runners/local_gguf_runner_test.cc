@@ -6,6 +6,7 @@
 #include <atomic>
 #include <filesystem>
 #include <fstream>
+#include <limits>
 #include <set>
 #include <thread>
 
@@ -361,6 +362,83 @@ TEST_F(LocalGgufRunnerTest, APieceHasTheProbabilitiesOfItsTokens) {
   ASSERT_TRUE(outcome.has_value()) << outcome.error().message();
   EXPECT_EQ(pieces, (std::vector<std::string>{"ab", "a", "b"}));
   EXPECT_EQ(outcome->logprobs.size(), 2U);
+}
+
+ExecutionOptions embedding() {
+  ExecutionOptions options;
+  options.embed = true;
+  return options;
+}
+
+TEST_F(LocalGgufRunnerTest, MakesAnEmbeddingOfEachText) {
+  const std::vector<std::vector<float>> made = {{1.0F, 0.0F}, {0.0F, 1.0F}};
+  auto runner = make(serving([&](FakeWorker& worker, const ipc::ExecuteRequest& request) {
+                       EXPECT_TRUE(request.embed);
+                       worker.embedding(request.id, 0, made[0]);
+                       worker.embedding(request.id, 1, made[1]);
+                       worker.done(request.id, ipc::fb::Finish::Stop, 0);
+                       worker.wait_for_cancel();
+                       return Verdict{.kind = VerdictKind::Exited};
+                     }),
+                     {.embeddings = true});
+  const std::vector<ChatMessage> texts = {{"user", "a"}, {"user", "b"}};
+  const auto outcome = runner->execute_chat(texts, embedding(), nullptr, {});
+  ASSERT_TRUE(outcome.has_value()) << outcome.error().message();
+  EXPECT_EQ(outcome->embeddings, made);
+  EXPECT_EQ(outcome->metadata.usage.prompt_tokens, 7U);
+}
+
+TEST_F(LocalGgufRunnerTest, OtherEmbeddingsThanWereAskedForAreABreach) {
+  using Act = std::function<void(FakeWorker&, std::uint64_t id)>;
+  const std::vector<float> right = {1.0F, 0.0F};
+  const std::vector<float> large = {1.0F, 0.0F, 0.0F};
+  const std::vector<float> absurd = {1.0F, std::numeric_limits<float>::quiet_NaN()};
+  const std::vector<Act> breaches = {
+      [&](FakeWorker& w, std::uint64_t id) { w.embedding(id, 1, right); },
+      [&](FakeWorker& w, std::uint64_t id) { w.embedding(id, 0, large); },
+      [&](FakeWorker& w, std::uint64_t id) { w.embedding(id, 0, {}); },
+      [&](FakeWorker& w, std::uint64_t id) { w.embedding(id, 0, absurd); },
+      [&](FakeWorker& w, std::uint64_t id) { w.embedding(id + 1, 0, right); },
+      [&](FakeWorker& w, std::uint64_t id) { w.token(id, "x"); },
+      [&](FakeWorker& w, std::uint64_t id) { w.done(id, ipc::fb::Finish::Stop, 0); },
+      [&](FakeWorker& w, std::uint64_t id) {
+        w.embedding(id, 0, right);
+        w.embedding(id, 1, right);
+      },
+      [&](FakeWorker& w, std::uint64_t id) {
+        w.embedding(id, 0, right);
+        w.done(id, ipc::fb::Finish::Stop, 1);
+      },
+  };
+  for (std::size_t i = 0; i < breaches.size(); ++i) {
+    auto runner = make(serving([&](FakeWorker& worker, const ipc::ExecuteRequest& request) {
+                         breaches[i](worker, request.id);
+                         worker.wait_for_cancel();
+                         return Verdict{.kind = VerdictKind::Exited};
+                       }),
+                       {.embeddings = true});
+    EXPECT_EQ(kind_of(runner->execute("p", embedding())), "SandboxViolation") << "breach " << i;
+  }
+  auto runner = make(serving([&](FakeWorker& worker, const ipc::ExecuteRequest& request) {
+    worker.embedding(request.id, 0, right);
+    worker.wait_for_cancel();
+    return Verdict{.kind = VerdictKind::Exited};
+  }));
+  EXPECT_EQ(kind_of(runner->execute("p")), "SandboxViolation") << "nobody asked for one";
+  EXPECT_EQ(kind_of(runner->execute("p", embedding())), "InvalidInput") << "not told to make any";
+}
+
+TEST_F(LocalGgufRunnerTest, TextsForEmbeddingsAreBounded) {
+  auto runner = make(answering({}), {.embeddings = true});
+  const auto field_of = [&](const std::vector<ChatMessage>& texts) {
+    const auto outcome = runner->execute_chat(texts, embedding(), nullptr, {});
+    const auto* invalid = outcome.error().get_if<runner_error::InvalidInput>();
+    return invalid == nullptr ? std::string(outcome.error().kind()) : invalid->field;
+  };
+  EXPECT_EQ(field_of({}), "input");
+  EXPECT_EQ(field_of(std::vector<ChatMessage>(257, {"user", "x"})), "input");
+  EXPECT_EQ(field_of({{"user", "x"}, {"user", ""}}), "input[1]");
+  EXPECT_EQ(field_of(std::vector<ChatMessage>(2, {"user", std::string(600'000, 'x')})), "input");
 }
 
 TEST_F(LocalGgufRunnerTest, ARefusedSchemaIsTheCallersMistake) {

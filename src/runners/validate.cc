@@ -140,6 +140,21 @@ Check validate_messages(std::span<const ChatMessage> messages) {
   return {};
 }
 
+Check validate_inputs(std::span<const ChatMessage> messages) {
+  if (messages.empty()) return invalid("input", "there is none");
+  if (messages.size() > ipc::kMaxEmbeddingInputs) {
+    return invalid("input", fmt::format("{} texts; at most {} are accepted", messages.size(),
+                                        ipc::kMaxEmbeddingInputs));
+  }
+  std::size_t bytes = 0;
+  for (std::size_t i = 0; i < messages.size(); ++i) {
+    SYMBIONT_TRY_STATUS(validate_text(fmt::format("input[{}]", i), messages[i].content));
+    bytes += messages[i].content.size();
+  }
+  if (bytes > kMaxPromptBytes) return too_long("input", bytes);
+  return {};
+}
+
 Check validate_options(const ExecutionOptions& options,
                        std::span<const std::string_view> known_parameters) {
   if (options.timeout <= std::chrono::milliseconds(0) || options.timeout > kMaxTimeout) {
@@ -169,6 +184,7 @@ Check validate_plain_sampling(const ExecutionOptions& options) {
   if (!options.grammar.empty()) return invalid("grammar", std::string(kReason));
   if (!options.json_schema.empty()) return invalid("json_schema", std::string(kReason));
   if (options.only_count) return invalid("only_count", std::string(kReason));
+  if (options.embed) return invalid("embed", std::string(kReason));
   if (options.top_logprobs) return invalid("top_logprobs", std::string(kReason));
   return {};
 }

@@ -32,6 +32,10 @@ using Check = std::expected<void, SlmRunnerError>;
 /// 1 .. kMaxMessages messages with known roles, of at most kMaxPromptBytes together.
 [[nodiscard]] Check validate_messages(std::span<const ChatMessage> messages);
 
+/// 1 .. ipc::kMaxEmbeddingInputs texts of which embeddings are made, none empty, of at most
+/// kMaxPromptBytes together. Errors name `input`.
+[[nodiscard]] Check validate_inputs(std::span<const ChatMessage> messages);
+
 /// Ranges of all options. `known_parameters`: the runner's own custom_parameters.
 [[nodiscard]] Check validate_options(const ExecutionOptions& options,
                                      std::span<const std::string_view> known_parameters);

@@ -66,7 +66,8 @@ SlmRunnerError error_from_verdict(const Verdict& verdict,
 
 SlmRunnerError error_from_failure(const WorkerFailed& failed,
                                   const std::string& model_path,
-                                  std::uint64_t memory_limit) {
+                                  std::uint64_t memory_limit,
+                                  std::string_view prompt_field) {
   using ipc::fb::FailureKind;
   switch (failed.kind) {
     case FailureKind::ModelInvalid:
@@ -76,7 +77,7 @@ SlmRunnerError error_from_failure(const WorkerFailed& failed,
           "memory", memory_limit, std::max(failed.needed, memory_limit)});
     case FailureKind::ContextOverflow:
       return SlmRunnerError(runner_error::InvalidInput{
-          "prompt",
+          std::string(prompt_field),
           fmt::format("it has {} tokens; the context holds {}", failed.needed, failed.limit)});
     case FailureKind::InvalidRequest:
       return SlmRunnerError(runner_error::InvalidInput{"request", failed.message});

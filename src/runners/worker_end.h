@@ -19,10 +19,12 @@ namespace symbiont {
                                                 std::string_view phase,
                                                 const std::string& model_path);
 
-/// What a worker's own report of failure means. `memory_limit` in bytes.
+/// What a worker's own report of failure means. `memory_limit` in bytes. `prompt_field`: what the
+/// caller passed in.
 [[nodiscard]] SlmRunnerError error_from_failure(const WorkerFailed& failed,
                                                 const std::string& model_path,
-                                                std::uint64_t memory_limit);
+                                                std::uint64_t memory_limit,
+                                                std::string_view prompt_field = "prompt");
 
 /// What a failed start means.
 [[nodiscard]] SlmRunnerError error_from_spawn(const Error& error,

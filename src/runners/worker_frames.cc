@@ -30,7 +30,9 @@ Result<WorkerEvent> from_ready(const fb::Ready& ready) {
   if (ready.max_sequences() == 0 || ready.max_sequences() > ipc::kMaxSequences) {
     return bad("a number of sequences that cannot be");
   }
-  WorkerReady event{ready.context_tokens(), ready.max_sequences(), {}};
+  if (ready.embedding_size() > ipc::kMaxEmbeddingValues)
+    return bad("embeddings that are too large");
+  WorkerReady event{ready.context_tokens(), ready.max_sequences(), {}, ready.embedding_size()};
   if (ready.engine() != nullptr) {
     event.engine = printable(ready.engine()->string_view(), kMaxEngineText);
   }
@@ -47,6 +49,16 @@ Result<WorkerEvent> from_token(const fb::Token& token) {
   });
   if (!finite) return bad("a probability above 1");
   return WorkerToken{token.id(), text, std::move(logprobs)};
+}
+
+Result<WorkerEvent> from_embedding(const fb::Embedding& embedding) {
+  const auto* values = embedding.values();
+  if (values == nullptr || values->size() > ipc::kMaxEmbeddingValues)
+    return bad("an embedding of a size that cannot be");
+  WorkerEmbedding event{embedding.id(), embedding.index(), {values->begin(), values->end()}};
+  if (!std::ranges::all_of(event.values, [](float value) { return std::isfinite(value); }))
+    return bad("an embedding that is no number");
+  return event;
 }
 
 Result<WorkerEvent> from_done(const fb::Done& done) {
@@ -91,6 +103,8 @@ Result<WorkerEvent> to_event(const fb::Frame& frame) {
       return from_ready(*frame.body_as_Ready());
     case fb::Body::Token:
       return from_token(*frame.body_as_Token());
+    case fb::Body::Embedding:
+      return from_embedding(*frame.body_as_Embedding());
     case fb::Body::Done:
       return from_done(*frame.body_as_Done());
     case fb::Body::Failed:

@@ -29,11 +29,17 @@ struct WorkerReady {
   std::uint32_t context_tokens = 0;
   std::uint16_t max_sequences = 1;
   std::string engine;
+  std::uint32_t embedding_size = 0;  ///< 0: it makes none
 };
 struct WorkerToken {
   std::uint64_t id = 0;
   std::string_view text;                 ///< UTF-8; valid until the channel's next call
   std::vector<ipc::Candidate> logprobs;  ///< bounded in number and size; finite
+};
+struct WorkerEmbedding {
+  std::uint64_t id = 0;
+  std::uint32_t index = 0;
+  std::vector<float> values;  ///< bounded in number; finite
 };
 struct WorkerDone {
   std::uint64_t id = 0;
@@ -50,8 +56,13 @@ struct WorkerFailed {
   std::uint64_t needed = 0;
   std::uint64_t limit = 0;
 };
-using WorkerEvent =
-    std::variant<WorkerLocked, WorkerProgress, WorkerReady, WorkerToken, WorkerDone, WorkerFailed>;
+using WorkerEvent = std::variant<WorkerLocked,
+                                 WorkerProgress,
+                                 WorkerReady,
+                                 WorkerToken,
+                                 WorkerEmbedding,
+                                 WorkerDone,
+                                 WorkerFailed>;
 
 /// Checks one frame on its own: a kind that workers send, enumerators in range, UTF-8. DataCorrupt
 /// says what is wrong.

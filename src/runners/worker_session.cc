@@ -67,6 +67,8 @@ ipc::ExecuteRequest to_request(std::span<const ChatMessage> messages,
   request.grammar = options.grammar;
   request.json_schema = options.json_schema;
   request.only_count = options.only_count;
+  request.embed = options.embed;
+  request.truncate = options.truncate;
   if (options.top_logprobs) request.top_logprobs = static_cast<std::int8_t>(*options.top_logprobs);
   return request;
 }
@@ -79,6 +81,7 @@ struct WorkerSession::Running {
   const TokenSink& sink;
   const Patience& patience;
   ExecutionResult& result;
+  std::size_t messages = 0;
   std::uint64_t id = 0;
   steady_clock::time_point started = steady_clock::now();
 
@@ -89,6 +92,7 @@ struct WorkerSession::Running {
   std::uint32_t token_frames = 0;
   std::optional<steady_clock::time_point> first_token{};
   std::vector<TokenLogprobs> logprobs{};  // not yet shown
+  std::vector<std::vector<float>> embeddings{};
   std::optional<WorkerDone> done{};
   std::optional<WorkerFailed> failure{};
   CondVar changed{};
@@ -157,6 +161,7 @@ void WorkerSession::dispatch(const WorkerEvent& event) {
 
 std::string WorkerSession::take(const WorkerEvent& event) {
   if (const auto* token = std::get_if<WorkerToken>(&event)) return take_token(*token);
+  if (const auto* made = std::get_if<WorkerEmbedding>(&event)) return take_embedding(*made);
   std::uint64_t id = 0;
   if (const auto* done = std::get_if<WorkerDone>(&event)) id = done->id;
   if (const auto* report = std::get_if<WorkerFailed>(&event)) id = report->id;
@@ -165,12 +170,7 @@ std::string WorkerSession::take(const WorkerEvent& event) {
   Running& running = *at->second;
   if (running.done || running.failure) return "a second end of one execution";
   if (const auto* done = std::get_if<WorkerDone>(&event)) {
-    if (done->usage.completion_tokens > running.options.max_tokens ||
-        done->usage.prompt_tokens > ready_.context_tokens) {
-      return "token counts that cannot be";
-    }
-    if (done->stop && *done->stop >= running.options.stop.size())
-      return "a stop string that nobody asked for";
+    if (std::string wrong = check_done(running, *done); !wrong.empty()) return wrong;
     running.done = *done;
   } else {
     running.failure = std::get<WorkerFailed>(event);
@@ -179,11 +179,41 @@ std::string WorkerSession::take(const WorkerEvent& event) {
   return {};
 }
 
+std::string WorkerSession::check_done(const Running& running, const WorkerDone& done) const {
+  const bool embed = running.options.embed;
+  const std::uint32_t most_new = embed ? 0 : running.options.max_tokens;
+  const std::uint64_t most_read =
+      std::uint64_t{ready_.context_tokens} * (embed ? running.messages : std::size_t{1});
+  if (done.usage.completion_tokens > most_new || done.usage.prompt_tokens > most_read)
+    return "token counts that cannot be";
+  if (done.stop && *done.stop >= running.options.stop.size())
+    return "a stop string that nobody asked for";
+  const bool is_whole = done.finish == ipc::fb::Finish::Stop && !running.options.only_count;
+  if (embed && is_whole && running.embeddings.size() != running.messages)
+    return "an end before the last embedding";
+  return {};
+}
+
+std::string WorkerSession::take_embedding(const WorkerEmbedding& embedding) {
+  const auto at = running_.find(embedding.id);
+  if (at == running_.end()) return "an embedding for another execution";
+  Running& running = *at->second;
+  if (running.done || running.failure) return "an embedding after the end";
+  const bool is_next = running.options.embed && embedding.index == running.embeddings.size() &&
+                       embedding.index < running.messages;
+  if (!is_next) return "an embedding that nobody asked for";
+  if (embedding.values.empty() || embedding.values.size() != ready_.embedding_size)
+    return "an embedding of another size";
+  running.embeddings.push_back(embedding.values);
+  return {};
+}
+
 std::string WorkerSession::take_token(const WorkerToken& token) {
   const auto at = running_.find(token.id);
   if (at == running_.end()) return "text for another execution";
   Running& running = *at->second;
   if (running.done || running.failure) return "text after the end";
+  if (running.options.embed) return "text instead of embeddings";
   if (++running.token_frames > running.options.max_tokens + kExtraTokenFrames) {
     return "more tokens than were asked for";
   }
@@ -279,7 +309,7 @@ WorkerSession::Outcome WorkerSession::execute(std::span<const ChatMessage> messa
                                               const TokenSink& sink,
                                               const Patience& patience,
                                               ExecutionResult& result) {
-  Running running{options, sink, patience, result};
+  Running running{options, sink, patience, result, messages.size()};
   {
     const MutexLock lock(mutex_);
     running.id = next_id_++;
@@ -300,6 +330,7 @@ WorkerSession::Outcome WorkerSession::execute(std::span<const ChatMessage> messa
   }
   if (running.first_token)
     result.metadata.timing.first_token_ms = milliseconds(*running.first_token - running.started);
+  if (outcome.has_value()) result.embeddings = std::move(running.embeddings);
   fill_from_process(*process_, verdict, spec_.policy.memory_bytes, result.metadata);
   if (!outcome.has_value()) {
     result.metadata.finish_reason =
@@ -333,7 +364,8 @@ WorkerSession::Outcome WorkerSession::follow(Running& running) {
   }
   if (running.done) return conclude(running, *running.done);
   if (running.failure)
-    return failed(error_from_failure(*running.failure, model_path_, spec_.policy.memory_bytes));
+    return failed(error_from_failure(*running.failure, model_path_, spec_.policy.memory_bytes,
+                                     running.options.embed ? "input" : "prompt"));
   return failed(error_of_end(running));
 }
 

@@ -64,6 +64,10 @@ class WorkerSession {
   /// Says what is wrong with `event`, if something is. Empty: it was taken.
   [[nodiscard]] std::string take(const WorkerEvent& event) SYMBIONT_REQUIRES(mutex_);
   [[nodiscard]] std::string take_token(const WorkerToken& token) SYMBIONT_REQUIRES(mutex_);
+  [[nodiscard]] std::string take_embedding(const WorkerEmbedding& embedding)
+      SYMBIONT_REQUIRES(mutex_);
+  [[nodiscard]] std::string check_done(const Running& running, const WorkerDone& done) const
+      SYMBIONT_REQUIRES(mutex_);
 
   // Executions.
   [[nodiscard]] Outcome send_execute(const Running& running,

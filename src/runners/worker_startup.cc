@@ -111,7 +111,8 @@ StartStatus Startup::load(ModelFile& model) {
                              .threads = static_cast<std::uint16_t>(std::clamp<std::uint32_t>(
                                  spec_.policy.threads, 1, ipc::kMaxThreads)),
                              .max_sequences = spec_.max_sequences,
-                             .memory_bytes = spec_.policy.memory_bytes});
+                             .memory_bytes = spec_.policy.memory_bytes,
+                             .embeddings = spec_.embeddings});
   if (!channel_.send(builder, descriptor, patience_.deadline).has_value()) return failed(died());
   phase_ = "load";
   for (std::size_t frames = 0; frames < kMaxProgressFrames; ++frames) {

@@ -40,6 +40,7 @@ struct WorkerSpec {
   sandbox::Policy policy;
   std::uint32_t context_tokens = 0;
   std::uint16_t max_sequences = 1;               ///< executions decoded together
+  bool embeddings = false;                       ///< executions may ask for them
   std::chrono::milliseconds cancel_grace{2000};  ///< from Cancel to the kill
   std::function<void(float)> on_load_progress;   ///< may be null
 };

@@ -1,6 +1,7 @@
 #include "worker/batch_loop.h"
 
 #include <algorithm>
+#include <cmath>
 #include <new>
 #include <stdexcept>
 #include <utility>
@@ -139,30 +140,45 @@ Status BatchLoop::prepare(Execution& execution, bool& over) {
   over = true;
   Failure failure;
   try {
-    auto prompt = build_prompt(engine_, execution.request());
-    if (prompt.has_value() && execution.request().only_count) {
-      execution.set_prompt(std::move(*prompt), context_tokens_);
+    auto read = read_prompt(execution);
+    if (read.has_value() && execution.request().only_count) {
       ipc::encode_done(builder_, execution.done(Finish::Stop));
       return channel_.send(builder_);
     }
-    if (prompt.has_value()) {
-      auto sampler = engine_.make_sampler(execution.request(), *prompt);
-      if (sampler.has_value()) {
-        execution.set_sampler(std::move(*sampler));
-        execution.set_prompt(std::move(*prompt), context_tokens_);
-        over = false;
-        return {};
-      }
-      failure = std::move(sampler).error();
-    } else {
-      failure = std::move(prompt).error();
+    if (read.has_value()) {
+      over = false;
+      return {};
     }
+    failure = std::move(read).error();
   } catch (const std::bad_alloc&) {
     failure = {.kind = FailureKind::OutOfMemory, .message = "out of memory while reading a prompt"};
   } catch (const std::exception& error) {
     failure = {.message = error.what()};
   }
   return send_failed(std::move(failure), execution.id());
+}
+
+Outcome<void> BatchLoop::read_prompt(Execution& execution) {
+  const ipc::ExecuteRequest& request = execution.request();
+  if (execution.is_embedding()) {
+    if (engine_.describe().embedding_size == 0) {
+      return std::unexpected(Failure{.kind = FailureKind::InvalidRequest,
+                                     .message = "this model makes no embeddings"});
+    }
+    auto inputs = build_embedding_inputs(engine_, request);
+    if (!inputs.has_value()) return std::unexpected(std::move(inputs).error());
+    execution.set_inputs(std::move(*inputs));
+    return {};
+  }
+  auto prompt = build_prompt(engine_, request);
+  if (!prompt.has_value()) return std::unexpected(std::move(prompt).error());
+  if (!request.only_count) {
+    auto sampler = engine_.make_sampler(request, *prompt);
+    if (!sampler.has_value()) return std::unexpected(std::move(sampler).error());
+    execution.set_sampler(std::move(*sampler));
+  }
+  execution.set_prompt(std::move(*prompt), context_tokens_);
+  return {};
 }
 
 /// Frees cells that only caches use until `tokens` more fit. False: they do not.
@@ -177,7 +193,11 @@ bool BatchLoop::make_room(std::size_t tokens) {
 }
 
 void BatchLoop::place(Execution& execution) {
-  const auto choice = slots_.take(execution.request().cache_key, execution.tokens());
+  auto choice = slots_.take(execution.request().cache_key, execution.tokens());
+  if (execution.is_embedding()) {  // it needs the vectors of all its tokens, not their cells only
+    choice->kept = 0;
+    choice->shared_from.reset();
+  }
   std::vector<TokenId>& held = slots_.held(choice->sequence);
   held.resize(choice->shared_from ? 0 : choice->kept);
   forget_beyond_held(choice->sequence);
@@ -219,19 +239,45 @@ void BatchLoop::add_to_batch(Execution& execution, std::size_t count) {
   }
 }
 
+/// Where both kinds are under way their steps take turns.
+void BatchLoop::choose_outputs() {
+  const bool has_embeddings = std::ranges::any_of(active_, &Execution::is_embedding);
+  const bool has_texts = !std::ranges::all_of(active_, &Execution::is_embedding);
+  const bool embed = has_embeddings && (!has_texts || outputs_ == Outputs::Logits);
+  outputs_ = embed ? Outputs::Embeddings : Outputs::Logits;
+}
+
+/// The same number of tokens of each, beginning with another one every time.
+void BatchLoop::fill_embedding_batch() {
+  std::vector<Execution*> executions;
+  for (Execution& execution : active_) {
+    if (execution.is_embedding()) executions.push_back(&execution);
+  }
+  if (executions.empty()) return;
+  const std::size_t share = std::max<std::size_t>(kMaxEmbeddingBatchTokens / executions.size(), 1);
+  std::ranges::rotate(executions, executions.begin() + static_cast<std::ptrdiff_t>(
+                                                           embedding_steps_++ % executions.size()));
+  for (Execution* execution : executions) {
+    const std::size_t room = kMaxEmbeddingBatchTokens - batch_.size();
+    const std::size_t held = slots_.held(execution->sequence()).size();
+    add_to_batch(*execution, std::min({share, room, execution->tokens().size() - held}));
+  }
+}
+
 void BatchLoop::fill_batch() {
   batch_.clear();
   in_batch_.clear();
+  if (outputs_ == Outputs::Embeddings) return fill_embedding_batch();
   const auto missing = [this](const Execution& execution) {
     return execution.tokens().size() - slots_.held(execution.sequence()).size();
   };
   for (Execution& execution : active_) {
-    if (missing(execution) == 1) add_to_batch(execution, 1);
+    if (!execution.is_embedding() && missing(execution) == 1) add_to_batch(execution, 1);
   }
   std::size_t room = batch_.empty() ? kMaxBatchTokens : kBusyPrefillTokens;
   for (Execution& execution : active_) {
     const std::size_t wanted = missing(execution);
-    if (wanted == 1) continue;
+    if (execution.is_embedding() || wanted == 1) continue;
     const std::size_t count = std::min(wanted, room);
     add_to_batch(execution, count);
     room -= count;
@@ -268,14 +314,16 @@ void BatchLoop::drop_batch() {
 }
 
 Status BatchLoop::step() {
+  choose_outputs();
   fill_batch();
   while (!make_room(batch_.size()) && active_.size() > 1) {
     displace_youngest();
     fill_batch();
   }
+  if (batch_.empty()) return {};  // all of this kind gave their places up
   Failure failure;
   try {
-    const auto end = engine_.decode(batch_, [this] { return must_interrupt(); });
+    const auto end = engine_.decode(batch_, outputs_, [this] { return must_interrupt(); });
     if (thrown_) std::rethrow_exception(std::exchange(thrown_, nullptr));
     SYMBIONT_TRY_STATUS(std::exchange(broken_, Status()));
     if (end.has_value() && *end == DecodeEnd::Done) return sample_batch();
@@ -294,10 +342,38 @@ Status BatchLoop::step() {
 
 Status BatchLoop::sample_batch() {
   keep_batch();
+  if (outputs_ == Outputs::Embeddings) return pool_batch();
   for (std::size_t i = 0; i < batch_.size(); ++i) {
     if (batch_[i].wants_logits) SYMBIONT_TRY_STATUS(sample(*in_batch_[i], i));
   }
   return {};
+}
+
+Status BatchLoop::pool_batch() {
+  for (std::size_t i = 0; i < batch_.size(); ++i) {
+    Execution& execution = *in_batch_[i];
+    const std::span<const float> vector = engine_.embedding(i);
+    if (vector.empty()) throw std::runtime_error("the engine made no embedding");
+    execution.add_vector(vector, engine_.pooling());
+    const bool is_last = batch_[i].position + 1 == execution.tokens().size();
+    if (is_last) SYMBIONT_TRY_STATUS(end_input(execution));
+  }
+  return {};
+}
+
+Status BatchLoop::end_input(Execution& execution) {
+  slots_.held(execution.sequence()).clear();
+  forget_beyond_held(execution.sequence());
+  const std::vector<float> embedding = execution.take_embedding();
+  if (!std::ranges::all_of(embedding, [](float value) { return std::isfinite(value); })) {
+    const std::uint64_t id = execution.id();
+    remove(find(execution));
+    return send_failed({.message = "the model's embedding of a text is no number"}, id);
+  }
+  ipc::encode_embedding(builder_, execution.id(), execution.input(), embedding);
+  SYMBIONT_TRY_STATUS(channel_.send(builder_));
+  if (execution.next_input()) return {};
+  return finish(find(execution), Finish::Stop);
 }
 
 /// After a decode that put nothing in: the next step tries again, with one less where there was no

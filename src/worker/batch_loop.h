@@ -47,6 +47,7 @@ class BatchLoop {
   // Places in the context.
   [[nodiscard]] Status admit();
   [[nodiscard]] Status prepare(Execution& execution, bool& over);
+  [[nodiscard]] Outcome<void> read_prompt(Execution& execution);
   [[nodiscard]] bool make_room(std::size_t tokens);
   void place(Execution& execution);
   void displace_youngest();
@@ -54,12 +55,16 @@ class BatchLoop {
 
   // Steps.
   [[nodiscard]] Status step();
+  void choose_outputs();
   void fill_batch();
+  void fill_embedding_batch();
   void add_to_batch(Execution& execution, std::size_t count);
   [[nodiscard]] bool must_interrupt();
   void keep_batch();
   void drop_batch();
   [[nodiscard]] Status sample_batch();
+  [[nodiscard]] Status pool_batch();
+  [[nodiscard]] Status end_input(Execution& execution);
   [[nodiscard]] Status make_up_for(DecodeEnd end);
   [[nodiscard]] Status sample(Execution& execution, std::size_t index);
   [[nodiscard]] Status end_stopping();
@@ -73,8 +78,10 @@ class BatchLoop {
   const std::size_t context_tokens_;
   ipc::Builder builder_;
   Slots slots_;
-  Executions pending_;  // without a place, in the order of arrival
-  Executions active_;   // with one
+  Executions pending_;                 // without a place, in the order of arrival
+  Executions active_;                  // with one
+  Outputs outputs_ = Outputs::Logits;  // of this step
+  std::size_t embedding_steps_ = 0;
   std::vector<BatchToken> batch_;
   std::vector<Execution*> in_batch_;  // parallel to batch_
   Status broken_;                     // the first error of the channel within a decode

@@ -22,6 +22,19 @@ void Execution::set_prompt(std::vector<TokenId> tokens, std::size_t context_toke
   budget_ = std::min<std::size_t>(request_.max_tokens, context_tokens - prompt_tokens_);
 }
 
+void Execution::set_inputs(std::vector<std::vector<TokenId>> inputs) {
+  inputs_ = std::move(inputs);
+  for (const std::vector<TokenId>& input : inputs_)
+    prompt_tokens_ += input.size();
+  tokens_ = inputs_.front();
+}
+
+bool Execution::next_input() {
+  if (++input_ >= inputs_.size()) return false;
+  tokens_ = inputs_[input_];
+  return true;
+}
+
 void Execution::place(std::uint32_t sequence, std::size_t kept) {
   sequence_ = sequence;
   if (placed_) return;  // it was displaced; its first place counts

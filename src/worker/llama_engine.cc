@@ -9,10 +9,12 @@
 #include <limits>
 #include <mutex>
 #include <new>
+#include <optional>
 #include <utility>
 
 #include <fmt/format.h>
 
+#include "worker/llama_embedding.h"
 #include "worker/llama_sampler.h"
 
 namespace symbiont::worker {
@@ -163,6 +165,7 @@ class Engine final : public LlamaEngine {
   Outcome<void> warm_up() override;
   std::vector<TokenId> tokenize(std::string_view text, bool parse_control) const override;
   bool begin_token(TokenId& token) const override;
+  bool end_token(TokenId& token) const override;
   bool is_end(TokenId token) const override { return llama_vocab_is_eog(vocab_, token); }
   std::string piece(TokenId token) const override { return text_of_token(vocab_, token, false); }
   std::size_t longest_piece() const override { return longest_piece_; }
@@ -170,7 +173,10 @@ class Engine final : public LlamaEngine {
   bool forget(std::uint32_t sequence, std::size_t kept) override;
   bool share(std::uint32_t from, std::uint32_t to, std::size_t count) override;
   Outcome<DecodeEnd> decode(std::span<const BatchToken> tokens,
+                            Outputs outputs,
                             const Interrupt& interrupt) override;
+  Pooling pooling() const override { return *pooling_; }
+  std::span<const float> embedding(std::size_t index) const override;
   Outcome<std::unique_ptr<Sampler>> make_sampler(const ipc::ExecuteRequest& request,
                                                  std::span<const TokenId> prompt) override;
   std::vector<ipc::Candidate> logprobs(std::size_t index,
@@ -178,7 +184,11 @@ class Engine final : public LlamaEngine {
                                        std::size_t top) const override;
 
  private:
-  void fill(std::span<const BatchToken> tokens);
+  void fill(std::span<const BatchToken> tokens, Outputs outputs);
+  [[nodiscard]] Outcome<void> warm_up_embeddings();
+  [[nodiscard]] std::size_t embedding_size() const {
+    return pooling_ ? static_cast<std::size_t>(llama_model_n_embd_out(model_.get())) : 0;
+  }
   [[nodiscard]] const textkit_vocabulary* list_vocabulary() const;
   [[nodiscard]] llama_memory_t memory() const { return llama_get_memory(context_.get()); }
 
@@ -189,6 +199,7 @@ class Engine final : public LlamaEngine {
   TemplateSource template_;
   const textkit_vocabulary* schema_vocabulary_ = nullptr;  // never freed, like the engine itself
   std::size_t longest_piece_ = 1;
+  std::optional<Pooling> pooling_;        // none: no embeddings are made
   std::uint32_t context_tokens_ = 0;      // of one sequence at most
   const Interrupt* interrupt_ = nullptr;  // of the decode that runs
 };
@@ -215,7 +226,8 @@ std::uint32_t choose_cells(const llama_model* model,
                            std::uint32_t context) {
   const std::uint64_t wanted = std::uint64_t{context} * load.max_sequences;
   if (load.memory_bytes == 0) return static_cast<std::uint32_t>(wanted);
-  const std::uint64_t taken = llama_model_size(model) + kEngineBytes;
+  const std::uint64_t rows = load.embeddings ? embedding_bytes(model) : 0;
+  const std::uint64_t taken = llama_model_size(model) + kEngineBytes + rows;
   const std::uint64_t room = load.memory_bytes > taken ? load.memory_bytes - taken : 0;
   const std::uint64_t cells = room / cell_bytes(model) / kCellGranule * kCellGranule;
   return static_cast<std::uint32_t>(std::clamp<std::uint64_t>(cells, context, wanted));
@@ -230,6 +242,11 @@ Outcome<void> Engine::make_context(const ipc::LoadRequest& load) {
   params.n_batch = kMaxBatchTokens;
   params.n_ubatch = kMaxBatchTokens;
   params.n_seq_max = load.max_sequences;
+  // Texts are read in pieces: their vectors are put together here, not within one decode.
+  if (load.embeddings) {
+    params.pooling_type = LLAMA_POOLING_TYPE_NONE;
+    pooling_ = pooling_of(model_.get());
+  }
   params.kv_unified = true;  // attention skips the cells of other sequences
   params.n_threads = load.threads;
   params.n_threads_batch = load.threads;
@@ -259,7 +276,8 @@ ipc::ReadyReport Engine::describe() const {
           .vocabulary = static_cast<std::uint32_t>(llama_vocab_n_tokens(vocab_)),
           .engine = fmt::format("llama.cpp {}", llama_version()),
           .has_template = !template_.text.empty(),
-          .max_sequences = static_cast<std::uint16_t>(llama_n_seq_max(context_.get()))};
+          .max_sequences = static_cast<std::uint16_t>(llama_n_seq_max(context_.get())),
+          .embedding_size = static_cast<std::uint32_t>(embedding_size())};
 }
 
 Outcome<void> Engine::warm_up() {
@@ -280,7 +298,7 @@ Outcome<void> Engine::warm_up() {
                   .wants_logits = i + 1 == count};
       seen.push_back(batch[i].token);
     }
-    const auto decoded = decode(batch, [] { return false; });
+    const auto decoded = decode(batch, Outputs::Logits, [] { return false; });
     if (!decoded.has_value()) return std::unexpected(decoded.error());
   }
   ipc::ExecuteRequest request;
@@ -296,7 +314,22 @@ Outcome<void> Engine::warm_up() {
   (void)logprobs(0, 0, 1);
   (void)tokenize("Warm \xC3\xA4\xE2\x82\xAC 12 up.\n", true);
   (void)forget(0, 0);
+  if (pooling_) {
+    if (auto warmed = warm_up_embeddings(); !warmed.has_value()) return warmed;
+  }
   g_loaded = true;
+  return {};
+}
+
+/// The largest decode of its kind: from now on no rows have to be allocated.
+Outcome<void> Engine::warm_up_embeddings() {
+  std::vector<BatchToken> batch(std::min<std::size_t>(kMaxEmbeddingBatchTokens, context_tokens_));
+  for (std::size_t i = 0; i < batch.size(); ++i)
+    batch[i].position = static_cast<std::uint32_t>(i);
+  const auto decoded = decode(batch, Outputs::Embeddings, [] { return false; });
+  if (!decoded.has_value()) return std::unexpected(decoded.error());
+  if (embedding(0).empty()) pooling_.reset();
+  (void)forget(0, 0);
   return {};
 }
 
@@ -322,6 +355,11 @@ bool Engine::begin_token(TokenId& token) const {
   return llama_vocab_get_add_bos(vocab_) && token != LLAMA_TOKEN_NULL;
 }
 
+bool Engine::end_token(TokenId& token) const {
+  token = llama_vocab_eos(vocab_);
+  return llama_vocab_get_add_eos(vocab_) && token != LLAMA_TOKEN_NULL;
+}
+
 bool Engine::forget(std::uint32_t sequence, std::size_t kept) {
   const auto id = static_cast<llama_seq_id>(sequence);
   if (llama_memory_seq_rm(memory(), id, static_cast<llama_pos>(kept), -1)) return true;
@@ -337,19 +375,22 @@ bool Engine::share(std::uint32_t from, std::uint32_t to, std::size_t count) {
   return true;
 }
 
-void Engine::fill(std::span<const BatchToken> tokens) {
+void Engine::fill(std::span<const BatchToken> tokens, Outputs outputs) {
   for (std::size_t i = 0; i < tokens.size(); ++i) {
     batch_.token[i] = tokens[i].token;
     batch_.pos[i] = static_cast<llama_pos>(tokens[i].position);
     batch_.n_seq_id[i] = 1;
     batch_.seq_id[i][0] = static_cast<llama_seq_id>(tokens[i].sequence);
-    batch_.logits[i] = tokens[i].wants_logits ? 1 : 0;
+    batch_.logits[i] = tokens[i].wants_logits || outputs == Outputs::Embeddings ? 1 : 0;
   }
   batch_.n_tokens = static_cast<std::int32_t>(tokens.size());
 }
 
-Outcome<DecodeEnd> Engine::decode(std::span<const BatchToken> tokens, const Interrupt& interrupt) {
-  fill(tokens);
+Outcome<DecodeEnd> Engine::decode(std::span<const BatchToken> tokens,
+                                  Outputs outputs,
+                                  const Interrupt& interrupt) {
+  fill(tokens, outputs);
+  llama_set_embeddings(context_.get(), outputs == Outputs::Embeddings);
   error_log().clear();
   interrupt_ = &interrupt;
   std::int32_t status = 0;
@@ -367,6 +408,11 @@ Outcome<DecodeEnd> Engine::decode(std::span<const BatchToken> tokens, const Inte
   if (status == kAborted) return DecodeEnd::Interrupted;
   return std::unexpected(
       failure_from_log(FailureKind::Internal, fmt::format("llama_decode returned {}", status)));
+}
+
+std::span<const float> Engine::embedding(std::size_t index) const {
+  const float* values = llama_get_embeddings_ith(context_.get(), static_cast<std::int32_t>(index));
+  return values == nullptr ? std::span<const float>() : std::span(values, embedding_size());
 }
 
 Outcome<std::unique_ptr<Sampler>> Engine::make_sampler(const ipc::ExecuteRequest& request,

@@ -2,8 +2,7 @@
 #define SYMBIONT_WORKER_LLAMA_ENGINE_H_
 
 // llama.cpp as the worker uses it: one model, one context, several sequences that share its cells.
-// llama_engine.cc and llama_sampler.cc are the only files of the project that include llama.h. Not
-// thread-safe.
+// llama_*.cc are the only files of the project that include llama.h. Not thread-safe.
 
 #include <cstdint>
 #include <functional>
@@ -16,6 +15,7 @@
 #include "base/unique_fd.h"
 #include "ipc/messages.h"
 #include "worker/chat_template.h"
+#include "worker/pooling.h"
 
 namespace symbiont::worker {
 
@@ -23,6 +23,9 @@ using TokenId = std::int32_t;
 
 /// Tokens of one decode at most.
 inline constexpr std::size_t kMaxBatchTokens = 512;
+/// As above, of a decode for embeddings: every token of it has a row of outputs. With fewer tokens
+/// ggml's attention on the CPU does not work in tiles and takes twice as long.
+inline constexpr std::size_t kMaxEmbeddingBatchTokens = 64;
 
 /// Asked often while the engine computes; true makes it give up at once.
 using Interrupt = std::function<bool()>;
@@ -34,6 +37,9 @@ struct BatchToken {
   std::uint32_t sequence = 0;
   bool wants_logits = false;
 };
+
+/// What a decode leaves: logits of the tokens that want them, or a vector of each token.
+enum class Outputs : std::uint8_t { Logits, Embeddings };
 
 /// How a decode ended. Unless Done, nothing of the batch may be relied on: forget() each sequence
 /// of it from its first position on.
@@ -82,6 +88,8 @@ class LlamaEngine {
                                                       bool parse_control) const = 0;
   /// The token that begins every prompt of this model, if it wants one.
   [[nodiscard]] virtual bool begin_token(TokenId& token) const = 0;
+  /// The token that ends every text of which this model makes an embedding, if it wants one.
+  [[nodiscard]] virtual bool end_token(TokenId& token) const = 0;
   [[nodiscard]] virtual bool is_end(TokenId token) const = 0;
   /// The token's bytes, empty for control tokens. Not always whole UTF-8 sequences.
   [[nodiscard]] virtual std::string piece(TokenId token) const = 0;
@@ -94,9 +102,17 @@ class LlamaEngine {
   /// Makes the empty sequence `to` share the first `count` tokens of `from`, at no cost in cells.
   /// False: this model cannot.
   [[nodiscard]] virtual bool share(std::uint32_t from, std::uint32_t to, std::size_t count) = 0;
-  /// One decode of 1 .. kMaxBatchTokens tokens.
+  /// One decode of 1 .. kMaxBatchTokens tokens, or 1 .. kMaxEmbeddingBatchTokens for embeddings.
   [[nodiscard]] virtual Outcome<DecodeEnd> decode(std::span<const BatchToken> batch,
+                                                  Outputs outputs,
                                                   const Interrupt& interrupt) = 0;
+
+  /// How the vectors of a text's tokens are put together. Only where describe() has an
+  /// embedding_size.
+  [[nodiscard]] virtual Pooling pooling() const = 0;
+  /// The vector of the last batch's token `index`, after a decode for embeddings; valid until the
+  /// next one.
+  [[nodiscard]] virtual std::span<const float> embedding(std::size_t index) const = 0;
 
   /// A sampler for one request. `prompt` is what penalties look back at. InvalidRequest: a grammar
   /// that cannot be parsed, a bias for a token that does not exist; SchemaRefused.

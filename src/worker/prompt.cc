@@ -66,6 +66,38 @@ Outcome<std::vector<TokenId>> tokenize_request(const LlamaEngine& engine,
   return tokens;
 }
 
+/// As check_size(): more than this cannot fit, whatever the tokens.
+std::string_view part_that_may_fit(const LlamaEngine& engine, std::string_view text) {
+  return text.substr(0, engine.describe().context_tokens * engine.longest_piece());
+}
+
+Outcome<std::vector<TokenId>> tokenize_input(const LlamaEngine& engine,
+                                             std::string_view text,
+                                             bool truncate) {
+  const std::size_t context = engine.describe().context_tokens;
+  const std::string_view part = part_that_may_fit(engine, text);
+  if (part.size() < text.size() && !truncate)
+    return std::unexpected(overflow(text.size() / engine.longest_piece(), context, "at least "));
+  std::vector<TokenId> tokens = engine.tokenize(part, false);
+  if (tokens.empty()) {
+    return std::unexpected(
+        Failure{.kind = FailureKind::InvalidRequest, .message = "a text is empty"});
+  }
+  TokenId begin = 0;
+  const bool has_begin = engine.begin_token(begin);
+  TokenId end = 0;
+  const bool has_end = engine.end_token(end);
+  const std::size_t marks = std::size_t{has_begin} + std::size_t{has_end};
+  if (tokens.size() + marks > context) {
+    if (!truncate || marks >= context)
+      return std::unexpected(overflow(tokens.size() + marks, context, ""));
+    tokens.resize(context - marks);
+  }
+  if (has_begin) tokens.insert(tokens.begin(), begin);
+  if (has_end) tokens.push_back(end);
+  return tokens;
+}
+
 }  // namespace
 
 Outcome<std::vector<TokenId>> build_prompt(const LlamaEngine& engine,
@@ -86,6 +118,18 @@ Outcome<std::vector<TokenId>> build_prompt(const LlamaEngine& engine,
   const std::size_t context = engine.describe().context_tokens;
   if (tokens->size() >= context) return std::unexpected(overflow(tokens->size(), context, ""));
   return tokens;
+}
+
+Outcome<std::vector<std::vector<TokenId>>> build_embedding_inputs(
+    const LlamaEngine& engine, const ipc::ExecuteRequest& request) {
+  std::vector<std::vector<TokenId>> inputs;
+  inputs.reserve(request.messages.size());
+  for (const ipc::ChatMessage& message : request.messages) {
+    auto tokens = tokenize_input(engine, message.content, request.truncate);
+    if (!tokens.has_value()) return std::unexpected(std::move(tokens).error());
+    inputs.push_back(std::move(*tokens));
+  }
+  return inputs;
 }
 
 }  // namespace symbiont::worker

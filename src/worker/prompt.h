@@ -14,6 +14,12 @@ namespace symbiont::worker {
 [[nodiscard]] Outcome<std::vector<TokenId>> build_prompt(const LlamaEngine& engine,
                                                          const ipc::ExecuteRequest& request);
 
+/// Tokens of each message of a request for embeddings, with the tokens that the model wants at
+/// begin and end. ContextOverflow when one has more than the context holds, unless the request says
+/// to shorten it.
+[[nodiscard]] Outcome<std::vector<std::vector<TokenId>>> build_embedding_inputs(
+    const LlamaEngine& engine, const ipc::ExecuteRequest& request);
+
 }  // namespace symbiont::worker
 
 #endif  // SYMBIONT_WORKER_PROMPT_H_

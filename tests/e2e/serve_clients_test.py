@@ -12,6 +12,14 @@ SYSTEM = "You are a helpful assistant."
 PERSON = {"type": "object", "properties": {"name": {"type": "string"}, "age": {"type": "integer"}},
           "required": ["name", "age"], "additionalProperties": False}
 
+# The first model, which is "small", makes embeddings too.
+EMBEDDING_CONFIG = CONFIG.replace('["TextGeneration"]', '["TextGeneration", "Embeddings"]', 1)
+SENTENCES = ["The cat sleeps on the sofa.", "A kitten naps on the couch.", "Interest rates rose by two percent."]
+
+
+def cosine(a, b):
+    return sum(x * y for x, y in zip(a, b, strict=True))
+
 
 class Clients(unittest.TestCase):
     """One daemon for all; the agent of the key may use "small" only."""
@@ -24,7 +32,7 @@ class Clients(unittest.TestCase):
         keys = str(folder / "keys.json")
         cls.key = key_command("new", "--keys", keys, "--agent", "reader").strip()
         config = folder / "symbiont.toml"
-        config.write_text(CONFIG % {"model": MODEL, "server": f'keys_file = "{keys}"'})
+        config.write_text(EMBEDDING_CONFIG % {"model": MODEL, "server": f'keys_file = "{keys}"'})
         cls.daemon = Daemon("--config", str(config))
         cls.addClassCleanup(cls.daemon.stop)
         cls.url = f"http://127.0.0.1:{cls.daemon.port}"
@@ -145,10 +153,20 @@ class Ollama(Clients):
             self.assertEqual(set(json.loads(answer.message.content)), {"name", "age"})
         self.assertTrue(answer.message.content.lstrip().startswith("{"), answer.message.content)
 
+    def test_embeddings(self):
+        all_at_once = self.client.embed(model="small:latest", input=SENTENCES)
+        self.assertEqual(len(all_at_once.embeddings), len(SENTENCES))
+        self.assertGreater(all_at_once.prompt_eval_count, 10)
+        self.assertGreater(all_at_once.total_duration, 0)
+        one = self.client.embed(model="small", input=SENTENCES[0]).embeddings[0]
+        self.assertGreater(cosine(one, all_at_once.embeddings[0]), 0.999)
+        older = self.client.embeddings(model="small", prompt=SENTENCES[0])
+        self.assertEqual(list(older.embedding), list(one))
+
     def test_models(self):
         self.assertEqual([m.model for m in self.client.list().models], ["small"])
         self.assertGreater(self.client.list().models[0].size, 0)
-        self.assertEqual(self.client.show("small:latest").capabilities, ["completion"])
+        self.assertEqual(self.client.show("small:latest").capabilities, ["completion", "embedding"])
         self.assertEqual(list(self.client.ps().models), [])
 
     def test_errors(self):
@@ -160,7 +178,9 @@ class Ollama(Clients):
                 (400, lambda: self.client.chat(model="small", messages=CAPITAL, format={"type": "nonsense"})),
                 (400, lambda: list(self.client.generate(model="small", prompt="x", think=True, stream=True))),
                 (501, lambda: self.client.pull("small")),
-                (501, lambda: self.client.embed(model="small", input="x"))):
+                (404, lambda: self.client.embed(model="other", input="x")),
+                (400, lambda: self.client.embed(model="small", input="")),
+                (400, lambda: self.client.embed(model="small", input="cat " * 5000, truncate=False))):
             with self.subTest(status=status), self.assertRaises(self.ollama.ResponseError) as raised:
                 call()
             self.assertEqual(raised.exception.status_code, status)
@@ -193,6 +213,31 @@ class OpenAi(Clients):
         self.assertGreater(len(parts), 1)
         self.assertEqual([o for p in parts for o in p.text_offset], whole.text_offset)
         self.assertEqual([t for p in parts for t in p.tokens], whole.tokens)
+
+    def test_embeddings(self):
+        raw = self.client.embeddings.with_raw_response.create(model="small", input=SENTENCES)
+        answer = raw.parse()  # this client asks for base64
+        values = [d.embedding for d in answer.data]
+        self.assertEqual([d.index for d in answer.data], [0, 1, 2])
+        for vector in values:
+            self.assertAlmostEqual(cosine(vector, vector), 1.0, places=4)
+        self.assertGreater(cosine(values[0], values[1]), cosine(values[0], values[2]))
+        logged = self.execution(raw.headers["x-execution-id"])
+        self.assertEqual((answer.usage.prompt_tokens, answer.usage.total_tokens),
+                         (logged["prompt_tokens"], logged["prompt_tokens"]))
+        again = self.client.embeddings.create(model="small", input=SENTENCES, encoding_format="float",
+                                              dimensions=len(values[0]))
+        self.assertEqual([d.embedding for d in again.data], values)
+
+    def test_embeddings_that_cannot_be_made(self):
+        for param, code, more in (("dimensions", "invalid_value", {"dimensions": 7}),
+                                  ("input", "unsupported_value", {"input": [[1, 2]]}),
+                                  ("input", "context_length_exceeded", {"input": "cat " * 5000})):
+            with self.subTest(param=param), self.assertRaises(self.openai.BadRequestError) as raised:
+                self.client.embeddings.create(**{"model": "small", "input": "x", **more})
+            self.assertEqual((raised.exception.param, raised.exception.code), (param, code))
+        with self.assertRaises(self.openai.NotFoundError):
+            self.client.embeddings.create(model="other", input="x")
 
     def test_a_schema_that_the_engine_refuses_is_named(self):
         bad = {"type": "nonsense"}

@@ -7,11 +7,12 @@
 #include "api/request_fields.h"
 
 namespace symbiont::api::ollama {
-namespace {
 
 std::int64_t nanoseconds(double milliseconds) {
   return std::llround(milliseconds * 1e6);
 }
+
+namespace {
 
 Json figures_of(const ExecutionMetadata& metadata) {
   const ExecutionTimings& timing = metadata.timing;

@@ -13,6 +13,9 @@ namespace symbiont::api::ollama {
 
 inline constexpr std::string_view kLines = "application/x-ndjson";
 
+/// How this API says durations.
+[[nodiscard]] std::int64_t nanoseconds(double milliseconds);
+
 /// Where the text of an answer stands.
 enum class TextPlace : std::uint8_t { Message, Response };
 

@@ -25,8 +25,4 @@ Handled refuse_management(Gateway& /*gateway*/, const Request& /*request*/) {
       "Models of this server are managed in its configuration, not over the network.");
 }
 
-Handled refuse_embeddings(Gateway& /*gateway*/, const Request& /*request*/) {
-  return not_implemented("Embeddings are not supported by this server.");
-}
-
 }  // namespace symbiont::api::ollama

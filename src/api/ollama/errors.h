@@ -11,9 +11,8 @@ namespace symbiont::api::ollama {
 [[nodiscard]] Json error_object(const ApiError& error);
 [[nodiscard]] Response render_error(const ApiError& error, const Request& request = {});
 
-/// Paths of Ollama's that manage models or need what this server has not: 501 and the reason.
+/// Paths of Ollama's that manage models: 501 and the reason.
 [[nodiscard]] Handled refuse_management(Gateway& gateway, const Request& request);
-[[nodiscard]] Handled refuse_embeddings(Gateway& gateway, const Request& request);
 
 }  // namespace symbiont::api::ollama
 

@@ -50,6 +50,7 @@ Json capabilities_of(const Model& model) {
       model.capabilities.contains(ModelCapability::CodeGeneration)) {
     capabilities.push_back("completion");
   }
+  if (model.capabilities.contains(ModelCapability::Embeddings)) capabilities.push_back("embedding");
   return capabilities;
 }
 

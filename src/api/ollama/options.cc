@@ -32,6 +32,12 @@ void read_num_predict(Fields& options, ExecutionOptions& into) {
   into.max_tokens = is_open ? kMaxTokensLimit : static_cast<std::uint32_t>(count);
 }
 
+/// The engine's contexts have one size: a smaller one is as good as had, a larger one is not.
+void read_num_ctx(Fields& options) {
+  std::uint32_t context = 0;
+  options.get("num_ctx", context, Range<std::uint32_t>{1, LocalGgufOptions{}.context_tokens});
+}
+
 void read_options(Fields& fields, ExecutionOptions& into) {
   const Json* value = fields.find("options");
   if (value == nullptr) return;
@@ -46,9 +52,7 @@ void read_options(Fields& fields, ExecutionOptions& into) {
   options.get("seed", into.seed, Range<std::uint64_t>{0, INT64_MAX});
   into.stop = read_stops(options, "stop", /*or_one=*/true);
   read_num_predict(options, into);
-  // The engine's contexts have one size: a smaller one is as good as had, a larger one is not.
-  std::uint32_t context = 0;
-  options.get("num_ctx", context, Range<std::uint32_t>{1, LocalGgufOptions{}.context_tokens});
+  read_num_ctx(options);
   for (const char* missing :
        {"num_keep", "typical_p", "tfs_z", "repeat_last_n", "penalize_newline", "mirostat",
         "mirostat_tau", "mirostat_eta", "numa", "num_batch", "num_gpu", "main_gpu", "num_thread",
@@ -114,6 +118,15 @@ std::string resolve_model(const Gateway& gateway, std::string_view agent, const 
     return name;
   }
   return name.substr(0, name.size() - kDefaultTag.size());
+}
+
+void read_surroundings(Fields& fields) {
+  read_keep_alive(fields);
+  const Json* value = fields.find("options");
+  if (value == nullptr) return;
+  Fields options(*value, "options");
+  read_num_ctx(options);
+  if (auto done = options.finish(); !done.has_value()) fields.fail(std::move(done).error());
 }
 
 void read_common_fields(Fields& fields, ExecutionOptions& into) {

@@ -22,6 +22,10 @@ namespace symbiont::api::ollama {
 /// cannot do is refused by name.
 void read_common_fields(Fields& fields, ExecutionOptions& into);
 
+/// Reads what a request for embeddings can say about how it is run: keep_alive, and of the options
+/// num_ctx, as above.
+void read_surroundings(Fields& fields);
+
 /// Whether `text` is a duration as Go reads it: "300ms", "-1.5h", "2h45m", "0".
 [[nodiscard]] bool is_duration(std::string_view text);
 
