@@ -122,18 +122,8 @@ std::string render(const std::vector<KeyRecord>& keys) {
   return Json({{"version", kVersion}, {"keys", std::move(list)}}).dump(2) + "\n";
 }
 
-/// Writes beside `path`, brings it to the disk, and renames it over `path`.
 Status replace_file(const std::filesystem::path& path, std::string_view text) {
-  const std::string unfinished = path.string() + ".new";
-  const UniqueFd fd(
-      ::open(unfinished.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600));
-  if (!fd.is_valid()) return fail(errno_error("create '" + unfinished + "'"));
-  SYMBIONT_TRY_STATUS(write_all(fd.get(), text, "'" + unfinished + "'"));
-  if (::fsync(fd.get()) != 0) return fail(errno_error("sync '" + unfinished + "'"));
-  if (::rename(unfinished.c_str(), path.c_str()) != 0) {
-    return fail(errno_error("rename to '" + path.string() + "'"));
-  }
-  return {};
+  return write_file(path, text, 0600, IfThere::Replace);
 }
 
 /// Holds the lock of a key file. The lock file stays: removing it would let two writers in.

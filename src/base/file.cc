@@ -5,7 +5,9 @@
 #include <unistd.h>
 
 #include <array>
+#include <atomic>
 #include <cerrno>
+#include <cstdio>
 
 namespace symbiont {
 namespace {
@@ -14,6 +16,15 @@ Result<UniqueFd> open_with(const std::filesystem::path& path, int flags) {
   UniqueFd fd(::open(path.c_str(), flags | O_CLOEXEC));
   if (!fd.is_valid()) return fail(errno_error("open '" + path.string() + "'"));
   return fd;
+}
+
+Status write_new(const std::filesystem::path& path, std::string_view text, unsigned mode) {
+  const int flags = O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW;
+  const UniqueFd fd(::open(path.c_str(), flags, mode));
+  if (!fd.is_valid()) return fail(errno_error("create '" + path.string() + "'"));
+  SYMBIONT_TRY_STATUS(write_all(fd.get(), text, "'" + path.string() + "'"));
+  if (::fsync(fd.get()) != 0) return fail(errno_error("sync '" + path.string() + "'"));
+  return {};
 }
 
 }  // namespace
@@ -63,6 +74,25 @@ Status write_all(int fd, std::string_view bytes, std::string_view what) {
     bytes.remove_prefix(static_cast<std::size_t>(count));
   }
   return {};
+}
+
+Status write_file(const std::filesystem::path& path,
+                  std::string_view text,
+                  unsigned mode,
+                  IfThere if_there) {
+  static std::atomic<unsigned> count{0};
+  const std::string unfinished =
+      path.string() + ".new." + std::to_string(::getpid()) + "." + std::to_string(++count);
+  Status done = write_new(unfinished, text, mode);
+  const bool ours = done.has_value() || done.error().sys_errno() != EEXIST;
+  const unsigned flags = if_there == IfThere::Refuse ? RENAME_NOREPLACE : 0;
+  if (done.has_value() &&
+      ::renameat2(AT_FDCWD, unfinished.c_str(), AT_FDCWD, path.c_str(), flags) != 0) {
+    done = fail(errno_error("rename to '" + path.string() + "'"));
+  }
+  // The error that the caller gets is the one that matters; this one leaves a file behind at worst.
+  if (!done.has_value() && ours) (void)::unlink(unfinished.c_str());
+  return done;
 }
 
 Status read_exactly_at(int fd, std::span<std::byte> into, std::uint64_t offset) {

@@ -31,6 +31,16 @@ namespace symbiont {
 /// Writes all of `bytes`, retrying short writes and EINTR. `what` names the target in errors.
 [[nodiscard]] Status write_all(int fd, std::string_view bytes, std::string_view what);
 
+enum class IfThere : std::uint8_t { Replace, Refuse };
+
+/// Makes `path` a file that holds `text`, as a whole or not at all, and on the disk: writes beside
+/// it and renames. `mode` is subject to the umask. With Refuse a `path` that is there stays as it
+/// is, and the error's errno is EEXIST.
+[[nodiscard]] Status write_file(const std::filesystem::path& path,
+                                std::string_view text,
+                                unsigned mode,
+                                IfThere if_there);
+
 /// Reads exactly `into.size()` bytes at `offset`; a shorter file is DataCorrupt.
 [[nodiscard]] Status read_exactly_at(int fd, std::span<std::byte> into, std::uint64_t offset);
 

@@ -23,14 +23,6 @@ constexpr std::size_t kMaxShownNameBytes = 80;
 constexpr std::size_t kMaxPaddedColumns =
     48;  // one long key must not push every value off the screen
 
-std::string human_bytes(std::uint64_t bytes) {
-  const auto value = static_cast<double>(bytes);
-  if (bytes >= 1ULL << 30U) return fmt::format("{:.1f} GiB", value / (1U << 30U));
-  if (bytes >= 1ULL << 20U) return fmt::format("{:.1f} MiB", value / (1U << 20U));
-  if (bytes >= 1ULL << 10U) return fmt::format("{:.1f} KiB", value / (1U << 10U));
-  return fmt::format("{} B", bytes);
-}
-
 std::string human_count(std::uint64_t count) {
   const auto value = static_cast<double>(count);
   if (count >= 1'000'000'000) return fmt::format("{:.2f} billion", value / 1e9);
@@ -64,15 +56,6 @@ double bits_per_weight(const Header& header) {
     bytes += tensor.bytes;
   if (header.parameters == 0) return 0;
   return 8.0 * static_cast<double>(bytes) / static_cast<double>(header.parameters);
-}
-
-std::optional<std::uint64_t> context_length(const Header& header) {
-  const std::string_view architecture = header.string_or_empty("general.architecture");
-  const Metadata* entry = header.find(std::string(architecture) + ".context_length");
-  if (entry == nullptr) return std::nullopt;
-  const auto* scalar = std::get_if<Scalar>(&entry->value);
-  const auto* value = scalar == nullptr ? nullptr : std::get_if<std::uint64_t>(scalar);
-  return value == nullptr ? std::nullopt : std::optional(*value);
 }
 
 std::string text_of(const Scalar& scalar, std::size_t max_bytes) {
@@ -187,6 +170,23 @@ nlohmann::ordered_json json_of(const Tensor& tensor) {
 }
 
 }  // namespace
+
+std::string human_bytes(std::uint64_t bytes) {
+  const auto value = static_cast<double>(bytes);
+  if (bytes >= 1ULL << 30U) return fmt::format("{:.1f} GiB", value / (1U << 30U));
+  if (bytes >= 1ULL << 20U) return fmt::format("{:.1f} MiB", value / (1U << 20U));
+  if (bytes >= 1ULL << 10U) return fmt::format("{:.1f} KiB", value / (1U << 10U));
+  return fmt::format("{} B", bytes);
+}
+
+std::optional<std::uint64_t> context_length(const Header& header) {
+  const std::string_view architecture = header.string_or_empty("general.architecture");
+  const Metadata* entry = header.find(std::string(architecture) + ".context_length");
+  if (entry == nullptr) return std::nullopt;
+  const auto* scalar = std::get_if<Scalar>(&entry->value);
+  const auto* value = scalar == nullptr ? nullptr : std::get_if<std::uint64_t>(scalar);
+  return value == nullptr ? std::nullopt : std::optional(*value);
+}
 
 std::string quantisation_summary(const Header& header) {
   if (header.tensors.empty()) return "no tensors";

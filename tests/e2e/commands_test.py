@@ -109,7 +109,7 @@ class Unconfigured(unittest.TestCase):
                 self.assertIn(b"did you mean " + meant, result.stderr)
 
     def test_every_help_has_examples(self):
-        for command in (["run"], ["chat"], ["models"], ["models", "list"], ["models", "show"],
+        for command in (["init"], ["run"], ["chat"], ["models"], ["models", "list"], ["models", "show"],
                         ["models", "best"], ["config"], ["config", "check"], ["inspect"],
                         ["doctor"], ["completions"], ["version"], ["serve"], ["key"], ["key", "new"],
                         ["key", "list"], ["key", "revoke"]):

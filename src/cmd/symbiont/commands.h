@@ -9,6 +9,7 @@ namespace symbiont::cli {
 
 // Each registers one command on `app`; parsing it puts what it does into `action`, which must
 // outlive `app`.
+void add_init(CLI::App& app, Action& action);
 void add_run(CLI::App& app, Action& action);
 void add_chat(CLI::App& app, Action& action);
 void add_serve(CLI::App& app, Action& action);

@@ -3,14 +3,10 @@
 #include <memory>
 #include <string>
 
-#include <fmt/format.h>
-
-#include "base/file.h"
-#include "base/strings.h"
 #include "cmd/symbiont/commands.h"
+#include "cmd/symbiont/model_file.h"
 #include "cmd/symbiont/terminal.h"
 #include "gguf/describe.h"
-#include "gguf/header.h"
 
 namespace symbiont::cli {
 namespace {
@@ -20,20 +16,9 @@ struct InspectCommand {
   bool json = false;
 };
 
-Failure file_failure(const Error& error, std::string_view file) {
-  const bool absent = error.code() == ErrorCode::NotFound;
-  return {ExitCode::ModelNotFound, absent ? "ModelFileNotFound" : "ModelInvalid",
-          error.message().find(file) == std::string::npos
-              ? fmt::format("{}: {}", quoted(file), error.message())
-              : error.message(),
-          absent ? "check the path" : "this is no GGUF model, or it is damaged: download it again"};
-}
-
 int inspect(const InspectCommand& command) {
-  const auto fd = open_regular_file(command.file);
-  if (!fd.has_value()) return report(file_failure(fd.error(), command.file), command.json);
-  const auto header = gguf::read_header(fd->get());
-  if (!header.has_value()) return report(file_failure(header.error(), command.file), command.json);
+  const auto header = read_model_header(command.file);
+  if (!header.has_value()) return report(header.error(), command.json);
   const std::string text = command.json ? gguf::describe_json(*header, command.file)
                                         : gguf::describe_text(*header, command.file);
   return write_stdout(text).has_value() ? 0 : to_int(ExitCode::ReaderGone);

@@ -28,6 +28,9 @@ void add_commands(CLI::App& app,
                   [[maybe_unused]] const std::vector<std::string>& program) {
   app.require_subcommand(1);
   app.footer("'symbiont COMMAND --help' shows the options of a command, with examples.");
+#ifdef SYMBIONT_CLI_CONFIG
+  add_init(app, action);
+#endif
   add_run(app, action);
   add_chat(app, action);
 #ifdef SYMBIONT_CLI_SERVE
