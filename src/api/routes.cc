@@ -19,6 +19,7 @@
 #include "api/openai/errors.h"
 #include "api/openai/models.h"
 #include "api/openai/responses.h"
+#include "api/openapi.h"
 
 namespace symbiont::api {
 namespace {
@@ -45,6 +46,7 @@ constexpr Route kRoutes[] = {
     {Method::Get, "/healthz", Scope::Public, admin::healthz, openai::render_error},
     {Method::Get, "/readyz", Scope::Public, admin::readyz, openai::render_error},
     {Method::Get, "/metrics", Scope::Read, admin::metrics, openai::render_error},
+    {Method::Get, "/openapi.json", Scope::Read, get_openapi, openai::render_error},
 
     {Method::Get, "/v1/models", Scope::Inference, list_models, render_models_error},
     {Method::Get, "/v1/models/{id}", Scope::Inference, get_model, render_models_error},
