@@ -78,7 +78,8 @@ Status check_sampling(const fb::Execute& execute) {
   SYMBIONT_TRY_STATUS(check_range("temperature", double(execute.temperature()), 0, 100));
   SYMBIONT_TRY_STATUS(check_range("top_p", double(execute.top_p()), 0, 1));
   SYMBIONT_TRY_STATUS(check_range("min_p", double(execute.min_p()), 0, 1));
-  SYMBIONT_TRY_STATUS(check_range("repeat_penalty", double(execute.repeat_penalty()), 0.01, 100));
+  SYMBIONT_TRY_STATUS(
+      check_range("repeat_penalty", double(execute.repeat_penalty()), double{0.01F}, 100));
   SYMBIONT_TRY_STATUS(check_range("frequency_penalty", double(execute.frequency_penalty()), -2, 2));
   SYMBIONT_TRY_STATUS(check_range("presence_penalty", double(execute.presence_penalty()), -2, 2));
   SYMBIONT_TRY_STATUS(check_range("top_logprobs", execute.top_logprobs(), -1, kMaxTopLogprobs));

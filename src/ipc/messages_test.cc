@@ -61,6 +61,12 @@ TEST(Messages, ExecuteKeepsEveryField) {
   EXPECT_EQ(read->deadline_ms, 1000U);
 }
 
+TEST(Messages, BoundsThemselvesAreAccepted) {
+  ExecuteRequest execute = sample_execute();
+  execute.repeat_penalty = 0.01F;  // a little less than 0.01
+  EXPECT_EQ(execute_error(execute), "");
+}
+
 TEST(Messages, EachBadFieldIsNamed) {
   ExecuteRequest execute = sample_execute();
   execute.temperature = std::numeric_limits<float>::quiet_NaN();
