@@ -51,10 +51,13 @@ def until(condition, seconds=20):
     return False
 
 
+def pinned_version(name):
+    return re.search(rf"^{name}_VERSION=(.*)$", (ROOT / "scripts/versions").read_text(), re.M)[1]
+
+
 def client_package(name):
     """A Python package that scripts/bootstrap test leaves in the cache; None when it is not there."""
-    version = re.search(rf"^{name.upper()}_VERSION=(.*)$", (ROOT / "scripts/versions").read_text(), re.M)[1]
-    sys.path.insert(0, str(CACHE / f"symbiont/{name}-{version}"))
+    sys.path.insert(0, str(CACHE / f"symbiont/{name}-{pinned_version(name.upper())}"))
     try:
         return importlib.import_module(name)
     except ImportError as error:
