@@ -62,7 +62,7 @@ class Schema(unittest.TestCase):
                    "--url", f"http://127.0.0.1:{self.daemon.port}",
                    "--header", f"Authorization: Bearer {self.key}",
                    "--exclude-tag", "refused", "--phases", "coverage,fuzzing", "--checks", ",".join(CHECKS),
-                   "--max-examples", str(EXAMPLES), "--seed", str(SEED), "--workers", "4", "--generation-database", "none",
+                   "--max-examples", str(EXAMPLES), "--seed", str(SEED), "--generation-database", "none",
                    "--continue-on-failure", "--no-shrink", "--request-timeout", "60",
                    "--generation-allow-x00", "false", "--suppress-health-check", "all", "--warnings", "off", "--no-color"]
         # Its own cache and hypothesis' stay out of the tree.
