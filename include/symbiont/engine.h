@@ -84,6 +84,10 @@ class Engine {
   [[nodiscard]] Outcome run(const EngineRequest& request,
                             const TokenSink& sink = nullptr,
                             const std::stop_token& stop_token = {});
+  /// What becomes of a request that ended before run(), cancelled or late in a queue: the access
+  /// check and the observer's records are those of run(). Gives back `error` with what is known of
+  /// the execution in its metadata, or the refusal of the catalogue.
+  [[nodiscard]] Outcome end_unrun(const EngineRequest& request, SlmRunnerError error);
   /// The catalogue in use now.
   [[nodiscard]] ModelCatalog catalog() const;
 

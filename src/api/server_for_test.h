@@ -174,7 +174,10 @@ class ServerFixture : public ::testing::Test {
         [this](const EngineRequest& request, const TokenSink& sink, const std::stop_token& stop) {
           return engine_->run(request, sink, stop);
         },
-        limits);
+        limits,
+        [this](const EngineRequest& request, SlmRunnerError error) {
+          return engine_->end_unrun(request, std::move(error));
+        });
     if (settings.unix_socket.empty()) settings.listen = ListenAddress{"127.0.0.1", 0};
     Gateway gateway;
     gateway.engine = &*engine_;

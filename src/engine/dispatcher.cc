@@ -42,18 +42,24 @@ Result<pthread_t> start_thread(void* (*entry)(void*), void* argument) {
   return thread;
 }
 
-std::unexpected<EngineError> ended(const EngineRequest& request,
-                                   SlmRunnerError::Detail detail,
-                                   std::string finish_reason,
-                                   milliseconds waited) {
+SlmRunnerError unrun_error(bool is_late, milliseconds limit) {
+  using namespace runner_error;  // NOLINT(google-build-using-namespace): two of its kinds
+  SlmRunnerError error =
+      is_late ? SlmRunnerError(ExecutionTimeout{limit}) : SlmRunnerError(Cancelled{});
   ExecutionMetadata metadata;
+  metadata.finish_reason = is_late ? "timeout" : "cancelled";
+  error.set_context({}, std::move(metadata));
+  return error;
+}
+
+/// What on_end hears where nobody else is told.
+Engine::Outcome ended(const EngineRequest& request, SlmRunnerError error) {
+  ExecutionMetadata metadata = error.metadata();
   metadata.execution_id = request.execution_id;
   metadata.model_id = request.model_id;
   metadata.agent = request.agent;
-  metadata.finish_reason = std::move(finish_reason);
-  metadata.timing.queue_ms = static_cast<double>(waited.count());
+  metadata.timing.queue_ms = static_cast<double>(request.queued.count());
   metadata.timing.total_ms = metadata.timing.queue_ms;
-  SlmRunnerError error(std::move(detail));
   error.set_context({}, std::move(metadata));
   return std::unexpected(EngineError(std::move(error)));
 }
@@ -65,7 +71,10 @@ milliseconds since(Clock::time_point start) {
 }  // namespace
 
 struct Dispatcher::Impl {
-  Impl(Run run_in, DispatcherLimits limits_in) : run(std::move(run_in)), limits(limits_in) {}
+  Impl(Run run_in, DispatcherLimits limits_in, EndUnrun end_unrun_in)
+      : run(std::move(run_in)),
+        end_unrun(end_unrun_in != nullptr ? std::move(end_unrun_in) : ended),
+        limits(limits_in) {}
 
   static void* work_entry(void* self) {
     static_cast<Impl*>(self)->work();
@@ -96,6 +105,7 @@ struct Dispatcher::Impl {
   }
 
   const Run run;
+  const EndUnrun end_unrun;
   const DispatcherLimits limits;
   mutable Mutex mutex;
   CondVar work_there;
@@ -234,13 +244,9 @@ TaskPtr Dispatcher::Impl::wait_never_run(bool& is_late) {
 void Dispatcher::Impl::keep() {
   bool is_late = false;
   while (const TaskPtr task = wait_never_run(is_late)) {
-    const milliseconds waited = since(task->submitted);
-    if (is_late) {
-      const runner_error::ExecutionTimeout detail{task->request.options.timeout};
-      task->events.on_end(ended(task->request, detail, "timeout", waited));
-    } else {
-      task->events.on_end(ended(task->request, runner_error::Cancelled{}, "cancelled", waited));
-    }
+    task->request.queued = since(task->submitted);
+    SlmRunnerError error = unrun_error(is_late, task->request.options.timeout);
+    task->events.on_end(end_unrun(task->request, std::move(error)));
     task->events = {};
     const MutexLock lock(mutex);
     finish_end();
@@ -270,8 +276,8 @@ void Dispatcher::Impl::cancel(const TaskPtr& task) {
 
 // --- The calls ----------------------------------------------------------------------------------
 
-Dispatcher::Dispatcher(Run run, DispatcherLimits limits)
-    : impl_(std::make_unique<Impl>(std::move(run), limits)) {}
+Dispatcher::Dispatcher(Run run, DispatcherLimits limits, EndUnrun end_unrun)
+    : impl_(std::make_unique<Impl>(std::move(run), limits, std::move(end_unrun))) {}
 
 Dispatcher::~Dispatcher() {
   stop_accepting();

@@ -64,7 +64,13 @@ class Dispatcher {
   using Run = std::function<Engine::Outcome(
       const EngineRequest& request, const TokenSink& sink, const std::stop_token& stop_token)>;
 
-  explicit Dispatcher(Run run, DispatcherLimits limits = {});
+  /// Tells of an execution that ended before it ran, with `request.queued` set; what it gives back
+  /// is what on_end gets. As Engine::end_unrun().
+  using EndUnrun =
+      std::function<Engine::Outcome(const EngineRequest& request, SlmRunnerError error)>;
+
+  /// Without `end_unrun` only on_end hears of such executions.
+  explicit Dispatcher(Run run, DispatcherLimits limits = {}, EndUnrun end_unrun = nullptr);
   Dispatcher(const Dispatcher&) = delete;
   Dispatcher& operator=(const Dispatcher&) = delete;
   /// Cancels what is left and waits for it.

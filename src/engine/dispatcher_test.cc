@@ -222,6 +222,37 @@ TEST_F(DispatcherTest, CancelsAQueuedOne) {
   EXPECT_TRUE(get(first).has_value());
 }
 
+TEST_F(DispatcherTest, TellsOfEveryOneThatNeverRan) {
+  std::mutex mutex;
+  std::map<std::string, std::string> told;  // by prompt
+  dispatcher_.emplace(
+      [this](const EngineRequest& request, const TokenSink& sink, const std::stop_token& stop) {
+        return engine_.run(request, sink, stop);
+      },
+      DispatcherLimits{.max_running = 1, .max_running_per_agent = 1},
+      [&](const EngineRequest& request, SlmRunnerError error) -> Engine::Outcome {
+        const std::lock_guard lock(mutex);
+        told[request.prompt] = error.metadata().finish_reason;
+        EXPECT_GE(request.queued, 0ms);
+        EXPECT_FALSE(request.execution_id.empty());
+        return std::unexpected(EngineError(std::move(error)));
+      });
+  Submitted first = submit("block");
+  (void)engine_.wait_started(1);
+  Submitted late = submit("late", "bob", 20ms);
+  Submitted unwanted = submit("unwanted", "eve");
+  (*unwanted.handle)->cancel();
+  Submitted left = submit("left", "ann");
+  EXPECT_TRUE(failed_with<runner_error::ExecutionTimeout>(get(late)));
+  EXPECT_TRUE(failed_with<runner_error::Cancelled>(get(unwanted)));
+  dispatcher_->cancel_all();
+  EXPECT_TRUE(failed_with<runner_error::Cancelled>(get(left)));
+  EXPECT_TRUE(failed_with<runner_error::Cancelled>(get(first)));
+  EXPECT_THAT(told, ::testing::UnorderedElementsAre(::testing::Pair("late", "timeout"),
+                                                    ::testing::Pair("unwanted", "cancelled"),
+                                                    ::testing::Pair("left", "cancelled")));
+}
+
 TEST_F(DispatcherTest, ASinkThatHasEnoughCancels) {
   start();
   std::promise<Engine::Outcome> promise;

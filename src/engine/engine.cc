@@ -81,6 +81,24 @@ RunnerFactory make_default_runner_factory(std::shared_ptr<SandboxHost> host) {
   };
 }
 
+namespace {
+
+/// What the request and its grant say of an execution.
+void complete(ExecutionMetadata& metadata,
+              const EngineRequest& request,
+              const access::Grant& grant) {
+  if (!request.execution_id.empty()) metadata.execution_id = request.execution_id;
+  metadata.timing.queue_ms += static_cast<double>(request.queued.count());
+  metadata.timing.total_ms += static_cast<double>(request.queued.count());
+  metadata.model_id = grant.model().id;
+  metadata.model_version = grant.model().version;
+  metadata.agent = request.agent;
+  metadata.profile = grant.profile().name;
+  metadata.isolation = std::string(to_string(grant.model().isolation));
+}
+
+}  // namespace
+
 struct Engine::Impl {
   Impl(ModelCatalog catalog_in, EngineOptions options)
       : catalog(std::move(catalog_in)),
@@ -103,6 +121,10 @@ struct Engine::Impl {
                                               const EngineRequest& request,
                                               const TokenSink& sink,
                                               const std::stop_token& stop_token);
+  /// Whether it could be written.
+  [[nodiscard]] bool record_access(
+      const EngineRequest& request,
+      const std::expected<access::Grant, ModelCatalogError>& grant) const;
   [[nodiscard]] ModelCatalog current() {
     const MutexLock lock(mutex);
     return catalog;
@@ -124,6 +146,17 @@ std::expected<void, SlmRunnerError> check_capability(const Model& model,
   return std::unexpected(SlmRunnerError(runner_error::InvalidInput{
       "model",
       fmt::format("'{}' makes no embeddings: its capabilities are without Embeddings", model.id)}));
+}
+
+bool Engine::Impl::record_access(
+    const EngineRequest& request,
+    const std::expected<access::Grant, ModelCatalogError>& grant) const {
+  const AccessRecord record{
+      .agent = request.agent,
+      .model_id = request.model_id,
+      .profile = grant.has_value() ? std::string_view(grant->profile().name) : std::string_view(),
+      .denied = grant.has_value() ? nullptr : &grant.error()};
+  return observer == nullptr || observer->on_access(record);
 }
 
 SlmRunner::Outcome Engine::Impl::execute_on(const RunnerRequest& wanted,
@@ -156,14 +189,7 @@ SlmRunner::Outcome Engine::Impl::run(const EngineRequest& request,
                              .max_parallel = max_parallel};
   SlmRunner::Outcome outcome = execute_on(wanted, request, sink, stop_token);
   ExecutionMetadata metadata = outcome.has_value() ? outcome->metadata : outcome.error().metadata();
-  if (!request.execution_id.empty()) metadata.execution_id = request.execution_id;
-  metadata.timing.queue_ms += static_cast<double>(request.queued.count());
-  metadata.timing.total_ms += static_cast<double>(request.queued.count());
-  metadata.model_id = model.id;
-  metadata.model_version = model.version;
-  metadata.agent = request.agent;
-  metadata.profile = profile.name;
-  metadata.isolation = std::string(to_string(model.isolation));
+  complete(metadata, request, grant);
   if (outcome.has_value()) {
     outcome->metadata = std::move(metadata);
   } else {
@@ -206,12 +232,7 @@ Engine::Outcome Engine::run(const EngineRequest& request,
   Observer* observer = impl_->observer.get();
   const ModelCatalog catalog = impl_->current();
   const auto grant = access::check(catalog, request.agent, request.model_id, request.profile);
-  const AccessRecord record{
-      .agent = request.agent,
-      .model_id = request.model_id,
-      .profile = grant.has_value() ? std::string_view(grant->profile().name) : std::string_view(),
-      .denied = grant.has_value() ? nullptr : &grant.error()};
-  const bool recorded = observer == nullptr || observer->on_access(record);
+  const bool recorded = impl_->record_access(request, grant);
   if (!grant.has_value()) return failed(grant.error());
   const bool must_record = grant->profile().security.enable_audit_logging;
   const auto unrecorded = [] {
@@ -230,6 +251,19 @@ Engine::Outcome Engine::run(const EngineRequest& request,
   }
   if (outcome.has_value()) return *std::move(outcome);
   return failed(std::move(outcome).error());
+}
+
+Engine::Outcome Engine::end_unrun(const EngineRequest& request, SlmRunnerError error) {
+  const ModelCatalog catalog = impl_->current();
+  const auto grant = access::check(catalog, request.agent, request.model_id, request.profile);
+  // Nothing ran and nothing is answered: a record that cannot be written has nothing to hold back.
+  (void)impl_->record_access(request, grant);
+  if (!grant.has_value()) return failed(grant.error());
+  ExecutionMetadata metadata = error.metadata();
+  complete(metadata, request, *grant);
+  error.set_context(error.partial_response(), std::move(metadata));
+  if (impl_->observer != nullptr) (void)impl_->observer->on_finished(error.metadata(), &error);
+  return failed(std::move(error));
 }
 
 }  // namespace symbiont

@@ -116,6 +116,29 @@ TEST_F(EngineTest, EmbeddingsAreForModelsThatAreSaidToMakeThem) {
   EXPECT_EQ(made_, 0) << "no runner is made for it";
 }
 
+TEST_F(EngineTest, ReportsWhatEndedBeforeItRan) {
+  EngineRequest request;
+  request.agent = "ann";
+  request.model_id = "own";
+  request.execution_id = "exec-1";
+  request.queued = std::chrono::milliseconds(70);
+  const auto outcome = engine_->end_unrun(request, SlmRunnerError(runner_error::Cancelled{}));
+  ASSERT_FALSE(outcome.has_value());
+  EXPECT_NE(std::get<SlmRunnerError>(outcome.error()).get_if<runner_error::Cancelled>(), nullptr);
+  EXPECT_EQ(observer_->granted, 1);
+  EXPECT_EQ(observer_->last.execution_id, "exec-1");
+  EXPECT_EQ(observer_->last.profile, "secure");
+  EXPECT_EQ(observer_->last.timing.queue_ms, 70);
+  EXPECT_EQ(made_, 0);
+
+  request.agent = "stranger";
+  const auto denied = engine_->end_unrun(request, SlmRunnerError(runner_error::Cancelled{}));
+  ASSERT_FALSE(denied.has_value());
+  EXPECT_TRUE(std::holds_alternative<ModelCatalogError>(denied.error()));
+  EXPECT_EQ(observer_->denied, 1);
+  EXPECT_EQ(observer_->last.agent, "ann") << "a name that was made up is nobody's execution";
+}
+
 TEST_F(EngineTest, RunsAndReports) {
   const auto outcome = run("ann", "own");
   ASSERT_TRUE(outcome.has_value()) << message(outcome.error());

@@ -111,7 +111,10 @@ class Gateway {
             [this](const EngineRequest& request,
                    const TokenSink& sink,
                    const std::stop_token& stop) { return engine_.run(request, sink, stop); },
-            dispatcher_limits(slm.server.limits)) {}
+            dispatcher_limits(slm.server.limits),
+            [this](const EngineRequest& request, SlmRunnerError error) {
+              return engine_.end_unrun(request, std::move(error));
+            }) {}
 
   std::expected<void, Failure> listen(const Slm& slm) {
     auto server = api::Server::create({.settings = slm.server,
