@@ -30,6 +30,11 @@ class Observer {
   /// Before anything runs. Returning false says that the record could not be written: the execution
   /// does not start when its profile has enable_audit_logging.
   [[nodiscard]] virtual bool on_access(const AccessRecord& record) = 0;
+  /// A worker was started in the place of one that had ended, for an execution of this agent.
+  virtual void on_worker_restart(std::string_view agent, std::string_view model_id) {
+    (void)agent;  // who counts no restarts need not know of them
+    (void)model_id;
+  }
   /// After an execution; `error` is null when it succeeded. `metadata` is the result's or the
   /// error's. Returning false takes the answer back, as above.
   [[nodiscard]] virtual bool on_finished(const ExecutionMetadata& metadata,

@@ -83,6 +83,14 @@ RunnerFactory make_default_runner_factory(std::shared_ptr<SandboxHost> host) {
 
 namespace {
 
+/// Whether an execution found no worker and got one. A start that came to nothing is none.
+bool started_worker(const SlmRunner::Outcome& outcome) {
+  if (outcome.has_value()) return outcome->metadata.timing.load_ms > 0;
+  const ExecutionMetadata& metadata = outcome.error().metadata();
+  return metadata.timing.load_ms > 0 &&
+         (metadata.usage.prompt_tokens > 0 || Quarantine::is_death(outcome.error()));
+}
+
 /// What the request and its grant say of an execution.
 void complete(ExecutionMetadata& metadata,
               const EngineRequest& request,
@@ -167,8 +175,12 @@ SlmRunner::Outcome Engine::Impl::execute_on(const RunnerRequest& wanted,
   const RunnerCache::Key key = RunnerCache::key_of(wanted);
   SYMBIONT_TRY_STATUS(quarantine.check(key));
   SYMBIONT_TRY(const std::shared_ptr<SlmRunner> runner, runners.get(wanted));
+  const std::uint64_t workers = runners.workers_of(wanted);
   SlmRunner::Outcome outcome = execute(*runner, request, sink, stop_token);
   runners.used(wanted);
+  const bool is_restart = started_worker(outcome) && runners.note_worker(wanted, workers);
+  if (is_restart && observer != nullptr)
+    observer->on_worker_restart(request.agent, wanted.model.id);
   if (!outcome.has_value() && Quarantine::is_death(outcome.error()))
     quarantine.note(key, outcome.error());
   return outcome;

@@ -1,5 +1,10 @@
 #include "symbiont/engine.h"
 
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
 #include <gtest/gtest.h>
 
 namespace symbiont {
@@ -13,15 +18,17 @@ class EchoRunner final : public SlmRunner {
                                      const TokenSink& /*sink*/,
                                      std::stop_token /*stop_token*/) override {
     scopes_.push_back(options.cache_scope);
+    ExecutionMetadata metadata;
+    metadata.timing.load_ms = std::exchange(is_warm_, messages.back().content != "die") ? 0 : 5;
     if (messages.back().content == "die") {
       SlmRunnerError error(runner_error::ExecutionFailed{"it died"});
-      ExecutionMetadata metadata;
       metadata.verdict = {.kind = VerdictKind::SyscallDenied};
       error.set_context({}, std::move(metadata));
       return std::unexpected(std::move(error));
     }
     ExecutionResult result;
     result.response = messages.back().content;
+    result.metadata = std::move(metadata);
     return result;
   }
   [[nodiscard]] const SandboxProfile& get_sandbox_profile() const override { return profile_; }
@@ -33,6 +40,7 @@ class EchoRunner final : public SlmRunner {
 
  private:
   std::vector<std::string>& scopes_;
+  bool is_warm_ = false;
   SandboxProfile profile_;
   ModelResourceRequirements requirements_;
 };
@@ -48,6 +56,10 @@ class CountingObserver final : public Observer {
     last = metadata;
     return writable;
   }
+  void on_worker_restart(std::string_view agent, std::string_view model_id) override {
+    restarts.emplace_back(std::string(agent) + " " + std::string(model_id));
+  }
+  std::vector<std::string> restarts;
   int granted = 0;
   int denied = 0;
   bool writable = true;
@@ -137,6 +149,22 @@ TEST_F(EngineTest, ReportsWhatEndedBeforeItRan) {
   EXPECT_TRUE(std::holds_alternative<ModelCatalogError>(denied.error()));
   EXPECT_EQ(observer_->denied, 1);
   EXPECT_EQ(observer_->last.agent, "ann") << "a name that was made up is nobody's execution";
+}
+
+TEST_F(EngineTest, TellsOfWorkersThatTookTheirPredecessorsPlace) {
+  ASSERT_TRUE(run("ann", "own").has_value());
+  ASSERT_TRUE(run("ann", "own").has_value());
+  EXPECT_TRUE(observer_->restarts.empty());
+  ASSERT_FALSE(run("ann", "own", "die").has_value());
+  EXPECT_TRUE(observer_->restarts.empty()) << "nothing has been started yet";
+  ASSERT_TRUE(run("ann", "own").has_value());
+  ASSERT_TRUE(run("ann", "own").has_value());
+  EXPECT_EQ(observer_->restarts, std::vector<std::string>{"ann own"});
+
+  ASSERT_TRUE(run("bob", "own").has_value());  // a first worker, another agent's
+  ASSERT_TRUE(run("ann", "once").has_value());
+  ASSERT_TRUE(run("ann", "once").has_value());  // made anew each time
+  EXPECT_EQ(observer_->restarts.size(), 1U);
 }
 
 TEST_F(EngineTest, RunsAndReports) {

@@ -95,6 +95,20 @@ void RunnerCache::used(const RunnerRequest& request) {
   if (found != entries_.end()) found->second.last_use = clock_();
 }
 
+std::uint64_t RunnerCache::workers_of(const RunnerRequest& request) const {
+  const MutexLock lock(mutex_);
+  const auto found = entries_.find(key_of(request));
+  return found == entries_.end() ? 0 : found->second.workers;
+}
+
+bool RunnerCache::note_worker(const RunnerRequest& request, std::uint64_t before) {
+  const MutexLock lock(mutex_);
+  const auto found = entries_.find(key_of(request));
+  if (found == entries_.end() || found->second.workers != before) return false;
+  ++found->second.workers;
+  return before > 0;
+}
+
 std::size_t RunnerCache::unload_idle(std::chrono::milliseconds unused_for) {
   Runners idle;  // end after the lock is released
   const MutexLock lock(mutex_);

@@ -37,6 +37,11 @@ class RunnerCache {
   [[nodiscard]] std::expected<std::shared_ptr<SlmRunner>, SlmRunnerError> get(
       const RunnerRequest& request);
   void used(const RunnerRequest& request);
+  /// How many workers the kept runner for a request has had; 0 when there is none.
+  [[nodiscard]] std::uint64_t workers_of(const RunnerRequest& request) const;
+  /// Says that an execution started a worker, when there were `before` of them; of several at once
+  /// the first one counts. True when that worker took the place of another.
+  bool note_worker(const RunnerRequest& request, std::uint64_t before);
   /// Ends runners that nobody has used for so long; how many.
   std::size_t unload_idle(std::chrono::milliseconds unused_for);
 
@@ -55,6 +60,7 @@ class RunnerCache {
     std::chrono::steady_clock::time_point last_use;
     Model model;
     SandboxProfile profile;
+    std::uint64_t workers = 0;  ///< that its executions started
   };
   /// Takes out idle runners, least recently used first, until one of `profile` fits; the caller
   /// destroys them unlocked.
@@ -66,7 +72,7 @@ class RunnerCache {
   const RunnerFactory factory_;
   const RunnerBounds bounds_;
   const Clock clock_;
-  Mutex mutex_;
+  mutable Mutex mutex_;
   std::map<Key, Entry> entries_ SYMBIONT_GUARDED_BY(mutex_);
 };
 

@@ -51,6 +51,10 @@ bool LogObserver::on_access(const AccessRecord& record) {
   return true;
 }
 
+void LogObserver::on_worker_restart(std::string_view agent, std::string_view model_id) {
+  log_.warning("worker_restarted", {{"agent", agent}, {"model", model_id}});
+}
+
 bool LogObserver::on_finished(const ExecutionMetadata& metadata, const SlmRunnerError* error) {
   Json fields = {{"execution_id", metadata.execution_id},
                  {"agent", metadata.agent},

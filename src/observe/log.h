@@ -32,13 +32,14 @@ class EventLog {
   Mutex mutex_;
 };
 
-/// Writes denials and ends of executions to a log.
+/// Writes denials, restarts of workers and ends of executions to a log.
 class LogObserver final : public Observer {
  public:
   /// `log` outlives this object.
   explicit LogObserver(EventLog& log) : log_(log) {}
 
   [[nodiscard]] bool on_access(const AccessRecord& record) override;
+  void on_worker_restart(std::string_view agent, std::string_view model_id) override;
   [[nodiscard]] bool on_finished(const ExecutionMetadata& metadata,
                                  const SlmRunnerError* error) override;
 

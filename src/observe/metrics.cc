@@ -66,13 +66,15 @@ struct Metrics::Families {
   using Kind = ScalarFamily::Kind;
 
   /// Agent and model, while there are not too many of them.
-  [[nodiscard]] Labels labels_of(const ExecutionMetadata& metadata) SYMBIONT_REQUIRES(mutex) {
-    const std::pair key(metadata.agent, metadata.model_id);
+  [[nodiscard]] Labels labels_of(std::string_view agent, std::string_view model_id)
+      SYMBIONT_REQUIRES(mutex) {
+    std::pair key{std::string(agent), std::string(model_id)};
+    Labels labels = {{"agent", key.first}, {"model", key.second}};
     if (!seen.contains(key)) {
       if (seen.size() >= kMaxLabelSets) return {{"agent", "other"}, {"model", "other"}};
-      seen.insert(key);
+      seen.insert(std::move(key));
     }
-    return {{"agent", metadata.agent}, {"model", metadata.model_id}};
+    return labels;
   }
   void count(const ExecutionMetadata& metadata, const SlmRunnerError* error)
       SYMBIONT_REQUIRES(mutex);
@@ -90,6 +92,9 @@ struct Metrics::Families {
   ScalarFamily kills SYMBIONT_GUARDED_BY(mutex){
       Kind::Counter, "symbiont_sandbox_kills_total",
       "Workers that were ended by a limit or a rule of their sandbox."};
+  ScalarFamily restarts SYMBIONT_GUARDED_BY(mutex){
+      Kind::Counter, "symbiont_worker_restarts_total",
+      "Workers that were started in the place of one that had ended."};
   HistogramFamily duration SYMBIONT_GUARDED_BY(mutex){
       "symbiont_execution_seconds", "From the request to the last token.", kTimeBounds};
   HistogramFamily first_token SYMBIONT_GUARDED_BY(mutex){
@@ -119,8 +124,13 @@ bool Metrics::on_access(const AccessRecord& record) {
   return true;
 }
 
+void Metrics::on_worker_restart(std::string_view agent, std::string_view model_id) {
+  const MutexLock lock(families_->mutex);
+  families_->restarts.add(families_->labels_of(agent, model_id), 1);
+}
+
 void Metrics::Families::count(const ExecutionMetadata& metadata, const SlmRunnerError* error) {
-  const Labels labels = labels_of(metadata);
+  const Labels labels = labels_of(metadata.agent, metadata.model_id);
   const auto with = [&labels](std::string_view name, std::string_view value) {
     Labels more = labels;
     more.emplace_back(name, value);
@@ -146,7 +156,7 @@ void Metrics::Families::count(const ExecutionMetadata& metadata, const SlmRunner
 }
 
 void Metrics::Families::time(const ExecutionMetadata& metadata) {
-  const Labels labels = labels_of(metadata);
+  const Labels labels = labels_of(metadata.agent, metadata.model_id);
   const std::uint32_t generated = metadata.usage.completion_tokens;
   duration.observe(labels, seconds(metadata.timing.total_ms));
   if (generated > 0) first_token.observe(labels, seconds(metadata.timing.first_token_ms));
@@ -172,8 +182,8 @@ std::string Metrics::text() const {
   const MutexLock lock(families_->mutex);
   const Families& f = *families_;
   std::string out;
-  for (const ScalarFamily* family :
-       {&f.executions, &f.tokens, &f.denied, &f.kills, &f.memory, &f.controls, &f.load})
+  for (const ScalarFamily* family : {&f.executions, &f.tokens, &f.denied, &f.kills, &f.restarts,
+                                     &f.memory, &f.controls, &f.load})
     family->append_to(out);
   for (const HistogramFamily* family : {&f.duration, &f.first_token, &f.token_latency})
     family->append_to(out);

@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <memory>
 #include <string>
+#include <string_view>
 
 #include "symbiont/observer.h"
 
@@ -23,6 +24,7 @@ class Metrics final : public Observer {
   ~Metrics() override;
 
   [[nodiscard]] bool on_access(const AccessRecord& record) override;
+  void on_worker_restart(std::string_view agent, std::string_view model_id) override;
   [[nodiscard]] bool on_finished(const ExecutionMetadata& metadata,
                                  const SlmRunnerError* error) override;
 

@@ -48,6 +48,14 @@ TEST(MetricsTest, NamesTheLimitThatKilled) {
   EXPECT_THAT(metrics.text(), HasSubstr("outcome=\"ResourceLimitExceeded\"} 1\n"));
 }
 
+TEST(MetricsTest, CountsRestartsOfWorkers) {
+  Metrics metrics;
+  metrics.on_worker_restart("ann", "m");
+  metrics.on_worker_restart("ann", "m");
+  EXPECT_THAT(metrics.text(),
+              HasSubstr("symbiont_worker_restarts_total{agent=\"ann\",model=\"m\"} 2\n"));
+}
+
 TEST(MetricsTest, WhatACallerMadeUpIsNoLabel) {
   Metrics metrics;
   const ModelCatalogError denied(ModelCatalogError::ModelNotFound{"made-up", ""});

@@ -2,6 +2,7 @@
 #define SYMBIONT_OBSERVE_OBSERVERS_H_
 
 #include <memory>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -19,6 +20,10 @@ class Observers final : public Observer {
     for (const auto& one : all_)
       written = one->on_access(record) && written;
     return written;
+  }
+  void on_worker_restart(std::string_view agent, std::string_view model_id) override {
+    for (const auto& one : all_)
+      one->on_worker_restart(agent, model_id);
   }
   [[nodiscard]] bool on_finished(const ExecutionMetadata& metadata,
                                  const SlmRunnerError* error) override {
