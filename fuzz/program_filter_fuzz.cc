@@ -198,6 +198,13 @@ bool is_forbidden(const ProgramFilterOptions& options, const seccomp_data& call)
     case SYS_vfork:
     case SYS_unshare:
     case SYS_setns:
+    case SYS_mount:
+    case SYS_umount2:
+    case SYS_pivot_root:
+    case SYS_chroot:
+    case SYS_bpf:
+    case SYS_keyctl:
+    case SYS_init_module:
       return true;
     case SYS_creat:
     case SYS_chmod:

@@ -18,9 +18,9 @@
 #include "base/mutex.h"
 #include "sandbox/child.h"
 #include "sandbox/launcher_connection.h"
+#include "sandbox/listed_syscalls.h"
 #include "sandbox/proof.h"
 #include "sandbox/sandbox.h"
-#include "sandbox/seccomp_filter.h"
 
 namespace symbiont::sandbox {
 namespace {
@@ -212,9 +212,7 @@ class RealLauncher final : public Launcher {
 
   [[nodiscard]] Result<std::unique_ptr<SandboxedProcess>> spawn(const Policy& policy,
                                                                 Attached attached) override {
-    for (const auto& name : policy.allowed_syscalls) {
-      SYMBIONT_TRY([[maybe_unused]] const int number, syscall_number(name));
-    }
+    SYMBIONT_TRY_STATUS(check_listed_syscalls(policy.allowed_syscalls, policy.undumpable));
     SYMBIONT_TRY(const UniqueFd program, open_regular_file(policy.program));
     SYMBIONT_TRY(const auto connection, connected());
     std::vector<int> fds = {program.get()};

@@ -12,6 +12,7 @@
 #include <set>
 
 #include "sandbox/filter_assembler.h"
+#include "sandbox/listed_syscalls.h"
 #include "sandbox/seccomp_filter.h"
 
 namespace symbiont::sandbox {
@@ -311,6 +312,8 @@ class ProgramFilter {
     for (const auto& [name, error] : kFallbacks) {
       on(name, SECCOMP_RET_ERRNO | error);
     }
+    for (const std::string_view name : never_listed_syscalls())
+      on(name, deny_);
     file_rules();
     process_rules();
     socket_rules();
@@ -375,8 +378,6 @@ class ProgramFilter {
                                   : SECCOMP_RET_ERRNO | static_cast<std::uint32_t>(EAGAIN);
     for (const std::string_view name : {"fork", "vfork"})
       if (usable(name)) on(name, ask);
-    for (const std::string_view name : {"unshare", "setns"})
-      on(name, deny_);  // namespaces, as for clone
     if (const int number = number_of("clone"); usable("clone"))
       out_.clone_rule(number, kNamespaceFlags, CLONE_THREAD, ask, deny_);
   }

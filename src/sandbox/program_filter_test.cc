@@ -14,6 +14,7 @@
 #include <gtest/gtest.h>
 
 #include "sandbox/bpf_for_test.h"
+#include "sandbox/listed_syscalls.h"
 #include "sandbox/seccomp_filter.h"
 
 namespace symbiont::sandbox {
@@ -120,6 +121,46 @@ TEST(ProgramFilter, AListReplacesTheBaselineAndLiftsNoRule) {
               {"clone3", SYS_clone3, {}, refused(ENOSYS)},
               {"openat2", SYS_openat2, {}, refused(ENOSYS)},
               {"io_uring", SYS_io_uring_setup, {}, refused(ENOSYS)}});
+}
+
+TEST(ProgramFilter, WhatNoListAllowsStaysDeniedWhenListed) {
+  std::vector<std::string> listed = {"read"};
+  std::vector<Case> calls = {{"listed", SYS_read, {}, kAllow}};
+  for (const std::string_view name : never_listed_syscalls()) {
+    const auto number = syscall_number(name);
+    if (!number.has_value()) continue;  // of another architecture, or of a newer kernel
+    listed.emplace_back(name);
+    calls.push_back({name.data(), *number, {}, kAsk});
+  }
+  ASSERT_GT(calls.size(), 30U);
+  expect_all(notifying(NetworkAccessMode::Full, listed), calls);
+}
+
+std::string refusal(const std::string& name, bool debugging_disabled) {
+  const std::vector<std::string> names = {"read", name};
+  const Status checked = check_listed_syscalls(names, debugging_disabled);
+  return checked.has_value() ? "" : checked.error().message();
+}
+
+TEST(ListedSyscalls, WhatWouldUndoTheSandboxIsRefusedByName) {
+  for (const char* name : {"mount", "umount2", "pivot_root", "unshare", "setns", "bpf", "keyctl",
+                           "init_module", "kexec_load", "open_by_handle_at"}) {
+    EXPECT_EQ(refusal(name, false), "system call '" + std::string(name) +
+                                        "' in allowed_syscalls: no list can allow it, for it would "
+                                        "undo the sandbox");
+  }
+  EXPECT_EQ(refusal("opne", false), "unknown system call 'opne'");
+  EXPECT_EQ(refusal("memfd_create", true), "");
+}
+
+TEST(ListedSyscalls, DebuggingCallsNeedDebugging) {
+  for (const char* name : {"ptrace", "process_vm_readv", "process_vm_writev", "process_madvise",
+                           "pidfd_getfd", "kcmp"}) {
+    EXPECT_EQ(refusal(name, true),
+              "system call '" + std::string(name) +
+                  "' in allowed_syscalls: security.disable_debugging forbids it");
+    EXPECT_EQ(refusal(name, false), "");
+  }
 }
 
 TEST(ProgramFilter, WithoutALauncherToAskItKillsOrRefuses) {

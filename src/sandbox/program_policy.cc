@@ -8,8 +8,8 @@
 #include <system_error>
 
 #include "sandbox/block_devices.h"
+#include "sandbox/listed_syscalls.h"
 #include "sandbox/policy.h"
-#include "sandbox/seccomp_filter.h"
 
 namespace symbiont::sandbox {
 namespace {
@@ -136,9 +136,8 @@ Result<Policy> program_policy(const SandboxProfile& profile,
                               const SandboxCommand& command,
                               const SandboxOptions& options) {
   SYMBIONT_TRY_STATUS(check_command(command));
-  for (const std::string& name : profile.process_limits.allowed_syscalls) {
-    SYMBIONT_TRY([[maybe_unused]] const int number, syscall_number(name));
-  }
+  SYMBIONT_TRY_STATUS(check_listed_syscalls(profile.process_limits.allowed_syscalls,
+                                            profile.security.disable_debugging));
   Policy policy;
   policy.root = RootKind::View;
   SYMBIONT_TRY(policy.program, find_command(command.argv.front()));

@@ -275,6 +275,12 @@ read_paths = ["%s"]
             with self.subTest(arguments):
                 self.refused(*arguments, code=2, error="Usage", message=message)
 
+    def test_calls_that_no_list_allows(self):
+        for name, message in (("mount", "'mount' in allowed_syscalls: no list"), ("ptrace", "security.disable_debugging")):
+            with self.subTest(name):
+                self.refused("--set", f'process_limits.allowed_syscalls=["{name}"]', code=2, error="InvalidInput",
+                             message=message)
+
     def test_no_program_and_unknown_options(self):
         self.assertIn(b"no program", self.call(code=2).stderr)
         self.assertIn(b"did you mean '--read'", self.call("--raed", "/tmp", "true", code=2).stderr)

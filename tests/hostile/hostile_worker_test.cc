@@ -357,5 +357,18 @@ TEST(Confinement, UnknownSystemCallNameIsAnError) {
   EXPECT_EQ(process.error().message(), "unknown system call 'opne'");
 }
 
+TEST(Confinement, AWorkersListCannotUndoTheSandboxOrDebug) {
+  const auto launcher = make_launcher();
+  for (const char* name : {"mount", "ptrace"}) {
+    Policy policy = policy_for("nothing");
+    policy.allowed_syscalls = {name};
+    const auto process = launcher->spawn(policy, UniqueFd());
+    ASSERT_FALSE(process.has_value()) << name;
+    EXPECT_NE(process.error().message().find("'" + std::string(name) + "' in allowed_syscalls"),
+              std::string::npos)
+        << process.error().message();
+  }
+}
+
 }  // namespace
 }  // namespace symbiont::sandbox

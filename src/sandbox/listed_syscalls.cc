@@ -1,0 +1,93 @@
+#include "sandbox/listed_syscalls.h"
+
+#include <algorithm>
+#include <array>
+
+#include "sandbox/seccomp_filter.h"
+
+namespace symbiont::sandbox {
+namespace {
+
+constexpr auto kNever = std::to_array<std::string_view>({
+    // namespaces, mounts and roots: what the sandbox is made of
+    "unshare",
+    "setns",
+    "mount",
+    "umount2",
+    "pivot_root",
+    "chroot",
+    "open_tree",
+    "open_tree_attr",
+    "move_mount",
+    "mount_setattr",
+    "fsopen",
+    "fsconfig",
+    "fsmount",
+    "fspick",
+    "open_by_handle_at",
+    // code and data in the kernel, which no namespace bounds
+    "bpf",
+    "perf_event_open",
+    "userfaultfd",
+    "init_module",
+    "finit_module",
+    "create_module",
+    "delete_module",
+    "kexec_load",
+    "kexec_file_load",
+    "keyctl",
+    "add_key",
+    "request_key",
+    // the host as a whole
+    "reboot",
+    "swapon",
+    "swapoff",
+    "acct",
+    "quotactl",
+    "quotactl_fd",
+    "fanotify_init",
+    "syslog",
+    "settimeofday",
+    "clock_settime",
+    "sethostname",
+    "setdomainname",
+    "iopl",
+    "ioperm",
+    "vhangup",
+});
+
+constexpr auto kDebugging = std::to_array<std::string_view>({
+    "ptrace",
+    "process_vm_readv",
+    "process_vm_writev",
+    "process_madvise",
+    "pidfd_getfd",
+    "kcmp",
+});
+
+bool has(std::span<const std::string_view> calls, std::string_view name) {
+  return std::ranges::find(calls, name) != calls.end();
+}
+
+}  // namespace
+
+std::span<const std::string_view> never_listed_syscalls() {
+  return kNever;
+}
+
+Status check_listed_syscalls(std::span<const std::string> names, bool debugging_disabled) {
+  for (const std::string& name : names) {
+    SYMBIONT_TRY([[maybe_unused]] const int number, syscall_number(name));
+    if (has(kNever, name))
+      return fail(ErrorCode::InvalidArgument, "system call '" + name +
+                                                  "' in allowed_syscalls: no list can allow it, "
+                                                  "for it would undo the sandbox");
+    if (debugging_disabled && has(kDebugging, name))
+      return fail(ErrorCode::InvalidArgument, "system call '" + name +
+                                                  "' in allowed_syscalls: security."
+                                                  "disable_debugging forbids it");
+  }
+  return {};
+}
+
+}  // namespace symbiont::sandbox
