@@ -312,6 +312,11 @@ CgroupUsage Cgroup::usage() const {
   return usage;
 }
 
+std::uint64_t Cgroup::refused_tasks() const {
+  const auto at = directories_.find("pids");
+  return at == directories_.end() ? 0 : keyed(at->second.directory / "pids.events", "max");
+}
+
 Status Cgroup::remove() {
   const auto deadline = steady_clock::now() + std::chrono::seconds(1);
   Status status;

@@ -74,6 +74,8 @@ class Cgroup {
   [[nodiscard]] std::vector<pid_t> processes(std::size_t at_most) const;
   /// Figures of the controllers there are; the others stay 0.
   [[nodiscard]] CgroupUsage usage() const;
+  /// Threads and processes that the limit refused; 0 where nothing counts them.
+  [[nodiscard]] std::uint64_t refused_tasks() const;
   /// Waits up to 1 s for the kernel to let go of the last process, then removes the groups.
   [[nodiscard]] Status remove();
 

@@ -83,12 +83,23 @@ void add_scratch(const ConfinedProcess& process, ReplyMessage& reply) {
   reply.scratch_full = info.f_bavail == 0 || info.f_ffree == 0;
 }
 
-void add_denials(const std::optional<Notifier>& notifier, ReplyMessage& reply) {
-  if (!notifier) return;
-  reply.fatal_call = notifier->fatal_call();
-  reply.denials = notifier->log().denials();
-  reply.denials_dropped = notifier->log().dropped();
-  reply.newest_denial = notifier->log().newest();
+/// What the notifier refused, and the threads and processes that the kernel did. It counts those
+/// without their time: they explain a failure only where nothing was denied by name.
+void add_denials(const std::optional<Notifier>& notifier,
+                 std::uint64_t refused_tasks,
+                 ReplyMessage& reply) {
+  DenialLog log = notifier ? notifier->log() : DenialLog();
+  if (refused_tasks > 0) {
+    log.add({.kind = Denial::Kind::Process,
+             .name = "clone",
+             .reason = "the limit on threads and processes together",
+             .count = refused_tasks},
+            true);
+  }
+  if (notifier) reply.fatal_call = notifier->fatal_call();
+  reply.denials = log.denials();
+  reply.denials_dropped = log.dropped();
+  reply.newest_denial = log.newest();
 }
 
 ReplyMessage usage_of(const ConfinedProcess& process) {
@@ -302,7 +313,8 @@ Status Supervisor::finish(std::uint64_t id) {
   reply.peak_memory_bytes = std::max(reply.peak_memory_bytes, child.peak_rss_bytes);
   reply.out_of_memory = reply.out_of_memory || child.over_limit;
   add_scratch(child.process, reply);
-  add_denials(child.notifier, reply);
+  const auto& group = child.process.cgroup;
+  add_denials(child.notifier, group ? group->refused_tasks() : 0, reply);
   if (child.process.cgroup)
     (void)child.process.cgroup->remove();  // a leftover is swept by the next launcher
   return send_packet(socket_.get(), encode(reply), {});

@@ -211,6 +211,28 @@ class Reports(Case):
         self.check_limit(report, result, "ProcessLimit")
         self.call("--set", "process_limits.max_child_processes=1", *PYTHON, fork)
 
+    def test_a_fork_bomb_ends_and_says_which_limit(self):
+        bomb = "import os\nwhile True: os.fork()"
+        report, result = self.report("--set", "process_limits.max_child_processes=8", *PYTHON, bomb, code=1)
+        self.check_limit(report, result, "ProcessLimit")
+        self.assertIn("process", [d["kind"] for d in report["denials"]])
+
+    # 100 threads in one process, of 32 allowed; no seccomp rule counts them, only the control group does.
+    THREADS = ("import sys, threading\nend = threading.Event()\ntry:\n"
+               "  for _ in range(100): threading.Thread(target=end.wait, daemon=True).start()\n"
+               "except RuntimeError: code = {}\nelse: code = 0\nend.set()\nsys.exit(code)")
+
+    def test_threads_that_the_control_group_refuses(self):
+        report, _ = self.report("true")
+        if "pids.max" not in report["controls"]["processes"]["mechanism"]:
+            self.skipTest("this host has no control group that counts threads")
+        report, result = self.report(*PYTHON, self.THREADS.format(6), code=6)
+        self.check_limit(report, result, "ProcessLimit")
+        self.assertIn(("process", "clone"), [(d["kind"], d["name"]) for d in report["denials"]])
+        report, _ = self.report(*PYTHON, self.THREADS.format(0))
+        self.assertEqual(report["verdict"]["kind"], "Exited", "it coped")
+        self.assertIn("process", [d["kind"] for d in report["denials"]])
+
     def test_a_hostile_path_is_valid_json_and_one_harmless_line(self):
         path = os.fsencode(self.folder) + b"/\xff\"\n\x1b[31m"
         pathlib.Path(os.fsdecode(path)).write_text("hidden")

@@ -298,7 +298,9 @@ TEST(SecondLine, TheGroupBoundsThreadsThatTheFilterLetsThrough) {
     EXPECT_EQ(held.end().exit_code, 0) << "bounded after all: say by what in the control report";
     return;
   }
-  EXPECT_EQ(held.end().exit_code, 1);
+  const Verdict verdict = held.end();
+  EXPECT_EQ(verdict.exit_code, 1);
+  EXPECT_EQ(verdict.kind, VerdictKind::ProcessLimit);
 }
 
 TEST(InferencePhase, ForbidsTheThreadsThatLoadingMayStart) {
