@@ -43,6 +43,7 @@ class Case:
     root: bool = False  # only root succeeds unconfined
     needs: str = ""  # a path without which the host has nothing to attack
     optional: str = ""  # why a host may lack what is attacked
+    group: str = ""  # the control that stops it only where a control group holds it: SECURITY.md says so
 
     @property
     def syscall(self):
@@ -244,10 +245,11 @@ RESOURCES = [
     case("locked_file", "{write}/locked", "128", profile=SMALL | {"filesystem.max_file_size_mb": 200},
          verdict=("Exited", "MemoryLimit"), root=True),
     case("stacks", "256", profile=SMALL, verdict=("MemoryLimit", "ProcessLimit", "Exited")),
-    case("memory_of_children", "256", profile=CHILDREN | {"resources.max_memory_mb": 128}, verdict=("MemoryLimit",)),
+    case("memory_of_children", "256", profile=CHILDREN | {"resources.max_memory_mb": 128}, verdict=("MemoryLimit",),
+         group="memory"),
     case("pipes", "256", profile=SMALL, verdict=("MemoryLimit", "Exited"), root=True),
-    case("socket_buffers", "128", profile=SMALL, verdict=("MemoryLimit", "Exited")),
-    case("processors", "2", profile={"resources.max_cpu_cores": 0.1}),
+    case("socket_buffers", "128", profile=SMALL, verdict=("MemoryLimit", "Exited"), group="memory"),
+    case("processors", "2", profile={"resources.max_cpu_cores": 0.1}, group="cpu"),
     case("threads", "2000", verdict=("ProcessLimit",)),
     case("sleep_for_ever", profile=ONE_SECOND, verdict=("TimeLimit",), endless=True, place="pids", root=True),
     case("sleep_deaf", profile=ONE_SECOND, verdict=("TimeLimit",), endless=True, place="pids", root=True),
