@@ -111,6 +111,13 @@ bool connect_abstract() {
   return fd >= 0;
 }
 
+bool take_port() {
+  const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  sockaddr_in any{};
+  any.sin_family = AF_INET;
+  return fd >= 0 && ::bind(fd, reinterpret_cast<const sockaddr*>(&any), sizeof any) == 0;
+}
+
 bool start_threads(int count) {
   std::vector<std::thread> threads;
   try {
@@ -156,6 +163,7 @@ std::map<std::string, Attack> attacks() {
       {"setns", [] { return ::setns(0, 0) == 0 || errno == EINVAL; }},
       {"tcp", [] { return open_socket(AF_INET, SOCK_STREAM); }},
       {"tcp6", [] { return open_socket(AF_INET6, SOCK_STREAM); }},
+      {"take_port", take_port},
       {"mptcp", [] { return open_socket(AF_INET, SOCK_STREAM, 262); }},
       {"udp", [] { return open_socket(AF_INET, SOCK_DGRAM); }},
       {"netlink", [] { return open_socket(AF_NETLINK, SOCK_RAW); }},

@@ -17,6 +17,7 @@
 
 #include "base/file.h"
 #include "sandbox/cgroup.h"
+#include "sandbox/landlock.h"
 #include "sandbox/launcher_connection.h"
 #include "sandbox/sandbox.h"
 
@@ -284,6 +285,22 @@ TEST(SecondLine, LandlockRefusesWhatTheFilterLetsThrough) {
   const Verdict verdict = held.end();
   EXPECT_EQ(verdict.kind, VerdictKind::Exited);
   EXPECT_EQ(verdict.exit_code, 1) << "its own empty root could be opened";
+}
+
+// As root the empty root's owner refuses too, so that only this one tells that Landlock is gone.
+TEST(SecondLine, LandlockRefusesPortsThatTheFilterLetsThrough) {
+  constexpr int kFirstWithPorts = 4;
+  if (landlock_abi() < kFirstWithPorts) GTEST_SKIP() << "this kernel's Landlock knows no ports";
+  EXPECT_EQ(run_unconfined("take_port"), 0);
+  const auto launcher = make_launcher();
+  Policy policy = policy_for("take_port");
+  policy.allowed_syscalls = {"socket", "bind"};
+  const Held held = start(*launcher, policy);
+  ASSERT_EQ(held.wait_locked(), "locked");
+  held.go();
+  const Verdict verdict = held.end();
+  EXPECT_EQ(verdict.kind, VerdictKind::Exited);
+  EXPECT_EQ(verdict.exit_code, 1) << "a port of its own network could be taken";
 }
 
 TEST(SecondLine, TheGroupBoundsThreadsThatTheFilterLetsThrough) {

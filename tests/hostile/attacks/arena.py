@@ -15,6 +15,7 @@ import socket
 import stat
 import subprocess
 import tempfile
+import termios
 import threading
 import time
 
@@ -232,7 +233,9 @@ class Arena:
         return connection.fileno()
 
     def open_input(self, kind):
-        if kind == "terminal":
+        if kind == "socket":
+            return self.stack.enter_context(socket.socket()).fileno()
+        if kind in ("terminal", "session"):
             master, slave = pty.openpty()
             self.stack.callback(os.close, master)
             self.stack.callback(os.close, slave)
@@ -325,6 +328,11 @@ class Arena:
                 os.kill(int(pid), signal.SIGKILL)
 
 
+def own_terminal():
+    """Of a new session: its input becomes its controlling terminal."""
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+
+
 def first_that_exists(*paths):
     return next((path for path in paths if os.path.exists(path)), paths[0])
 
@@ -361,6 +369,8 @@ def run(case, arena, tool, patience=PATIENCE):
         options["process_group"] = arena.victim.pid
     else:
         options["start_new_session"] = True
+    if case.stdin == "session":
+        options["preexec_fn"] = own_terminal
     with subprocess.Popen(command, **options) as process:
         if case.name == "survive_the_launcher":
             result = lose_launcher(process, arena)

@@ -38,12 +38,12 @@ class Case:
     place: str = ""
     before: str = ""  # shell commands in that place, before the attack
     witness: str = ""  # who says whether it succeeded, when the attack cannot know: see arena.Arena.witness
-    stdin: str = ""  # "terminal", "file" or "directory"
+    stdin: str = ""  # "terminal", "session" (the caller's terminal), "file", "directory" or "socket"
     endless: bool = False  # success is not to end
     root: bool = False  # only root succeeds unconfined
     needs: str = ""  # a path without which the host has nothing to attack
     optional: str = ""  # why a host may lack what is attacked
-    group: str = ""  # the control that stops it only where a control group holds it: SECURITY.md says so
+    held: tuple = ()  # a control, and a word of the only mechanism of it that stops this: SECURITY.md says so
 
     @property
     def syscall(self):
@@ -154,6 +154,7 @@ FILES = [
     case("fill_with_files", "{temp}", "20000", profile=TEMPORARY, verdict=("DiskLimit",)),
     case("fill_with_bytes", "{temp}", "64", profile=TEMPORARY, verdict=("DiskLimit",)),
     case("one_big_file", "{write}/big", "20", verdict=("FileSizeLimit",)),
+    case("raise_file_size", "{write}/big", "20", verdict=("FileSizeLimit",)),
     case("one_sparse_file", "{write}/sparse", "1024", verdict=("FileSizeLimit",)),
 ]
 
@@ -183,6 +184,7 @@ NETWORK = [
     case("connect_pair", "{datagrams}", witness="datagram", verdict=("Exited", "NetDenied", "SyscallDenied")),
     case("ring_socket", "{tcp}", optional="io_uring may be off"),
     case("inherited_socket", "{left_socket}"),
+    case("connect_input", "{tcp}", stdin="socket", held=("landlock", "TCP")),
     offline("listen_for_others"),
     case("restricted_tcp", "{tcp}", profile=OTHER, verdict=("Exited", "NetDenied")),
     offline("restricted_udp", "{udp}", profile=OTHER),
@@ -230,6 +232,7 @@ PROCESS = [
     denied("type_into_terminal", "ioctl", stdin="terminal", root=True),
     denied("type_by_high_bits", "ioctl", stdin="terminal", root=True),
     denied("take_terminal", "ioctl", stdin="terminal", root=True),
+    case("take_foreground", stdin="session"),
     denied("change_personality", "personality"),
     case("call_32_bit", verdict=("SyscallDenied",), optional="the kernel may lack the 32-bit table"),
     case("call_x32", verdict=("SyscallDenied",), optional="most kernels lack the x32 table"),
@@ -246,10 +249,10 @@ RESOURCES = [
          verdict=("Exited", "MemoryLimit"), root=True),
     case("stacks", "256", profile=SMALL, verdict=("MemoryLimit", "ProcessLimit", "Exited")),
     case("memory_of_children", "256", profile=CHILDREN | {"resources.max_memory_mb": 128}, verdict=("MemoryLimit",),
-         group="memory"),
+         held=("memory", "cgroup")),
     case("pipes", "256", profile=SMALL, verdict=("MemoryLimit", "Exited"), root=True),
-    case("socket_buffers", "128", profile=SMALL, verdict=("MemoryLimit", "Exited"), group="memory"),
-    case("processors", "2", profile={"resources.max_cpu_cores": 0.1}, group="cpu"),
+    case("socket_buffers", "128", profile=SMALL, verdict=("MemoryLimit", "Exited"), held=("memory", "cgroup")),
+    case("processors", "2", profile={"resources.max_cpu_cores": 0.1}, held=("cpu", "cgroup")),
     case("threads", "2000", verdict=("ProcessLimit",)),
     case("sleep_for_ever", profile=ONE_SECOND, verdict=("TimeLimit",), endless=True, place="pids", root=True),
     case("sleep_deaf", profile=ONE_SECOND, verdict=("TimeLimit",), endless=True, place="pids", root=True),
@@ -274,7 +277,7 @@ DOORS = [
     case("open_below_left_directory", "{left_directory}", "secret", verdict=("Exited", "FsDenied")),
     case("find_any_descriptor", "{left_file}"),
     case("reopen_input", profile=PROC, stdin="file", verdict=("Exited", "FsDenied")),
-    case("leave_by_input", "secret", stdin="directory", verdict=("Exited", "FsDenied")),
+    case("leave_by_input", "secret", stdin="directory", verdict=("Exited", "FsDenied"), held=("landlock", "ABI")),
     case("find_process", "{marker}", profile=PROC),
     case("read_first_environment", "/proc/1/environ", "SYMBIONT_ATTACK_SECRET", profile=PROC, place="pids", root=True,
          verdict=("Exited", "FsDenied")),

@@ -7,6 +7,7 @@
 #include <sched.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
@@ -350,6 +351,12 @@ Outcome one_sparse_file(Arguments a) {
   return tried(::ftruncate(fd, static_cast<off_t>(number(a, 1) << 20U)), "ftruncate");
 }
 
+Outcome raise_file_size(Arguments a) {
+  const rlimit limit{.rlim_cur = RLIM_INFINITY, .rlim_max = RLIM_INFINITY};
+  (void)::setrlimit(RLIMIT_FSIZE, &limit);  // what counts is how much can be written
+  return one_big_file(a);
+}
+
 constexpr auto kAttacks = std::to_array<Attack>({
     {"read_shadow", "reads the password hashes", "FILE", read_file},
     {"read_outside", "reads a file that was not given", "FILE", read_file},
@@ -423,6 +430,8 @@ constexpr auto kAttacks = std::to_array<Attack>({
     {"fill_with_bytes", "fills the disk with files", "DIRECTORY MIB", fill_with_bytes},
     {"one_big_file", "writes one file over its limit", "FILE MIB", one_big_file},
     {"one_sparse_file", "makes one huge file with nothing in it", "FILE MIB", one_sparse_file},
+    {"raise_file_size", "writes one file after it has lifted its limit", "FILE MIB",
+     raise_file_size},
     {"probe", "does nothing: the check that a program runs at all", "", probe},
 });
 

@@ -65,6 +65,12 @@ Outcome tcp(Arguments a) {
   return talk(open_socket(AF_INET, SOCK_STREAM), &address, sizeof address);
 }
 
+/// With a socket of the host's network that came as standard input, not connected yet.
+Outcome connect_input(Arguments a) {
+  const sockaddr_in address = loopback(number(a, 0));
+  return talk(STDIN_FILENO, &address, sizeof address);
+}
+
 Outcome tcp6(Arguments a) {
   sockaddr_in6 address{};
   address.sin6_family = AF_INET6;
@@ -341,6 +347,7 @@ constexpr auto kAttacks = std::to_array<Attack>({
      reconnect_pair_abstract},
     {"connect_pair", "connects one end of a socket pair anew", "SOCKET", connect_pair},
     {"ring_socket", "opens and connects a socket through io_uring", "PORT", ring_socket},
+    {"connect_input", "connects a socket that it was given as input", "PORT", connect_input},
     {"inherited_socket", "uses a connection the caller left open", "FD", inherited_socket},
     {"listen_for_others", "listens on all addresses", "", listen_for_others},
     {"restricted_tcp", "connects directly although only a proxy was given", "PORT", tcp},

@@ -311,6 +311,13 @@ Outcome take_terminal(Arguments) {
   return tried(::ioctl(STDIN_FILENO, TIOCSCTTY, 1), "ioctl TIOCSCTTY");
 }
 
+/// Whose group is in the foreground gets the keys that are typed; the caller's shell is stopped.
+Outcome take_foreground(Arguments) {
+  ::signal(SIGTTOU, SIG_IGN);  // NOLINT(cert-err33-c): sent to those in the background
+  (void)::setpgid(0, 0);       // a leader of a session has its own group already
+  return tried(::tcsetpgrp(STDIN_FILENO, ::getpgrp()), "tcsetpgrp");
+}
+
 Outcome change_personality(Arguments) {
   return tried(::personality(READ_IMPLIES_EXEC), "personality");
 }
@@ -382,6 +389,8 @@ constexpr auto kAttacks = std::to_array<Attack>({
     {"type_into_terminal", "types into the caller's terminal", "", type_into_terminal},
     {"type_by_high_bits", "hides that behind bits that the kernel ignores", "", type_by_high_bits},
     {"take_terminal", "makes the caller's terminal its own", "", take_terminal},
+    {"take_foreground", "puts itself in the foreground of the caller's terminal", "",
+     take_foreground},
     {"change_personality", "makes all memory executable", "", change_personality},
     {"call_32_bit", "calls the kernel by its 32-bit table", "", call_32_bit},
     {"call_x32", "calls the kernel by its x32 table", "", call_x32},
