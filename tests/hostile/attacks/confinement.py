@@ -113,11 +113,12 @@ class Bubblewrap:
 
 
 class Firejail:
-    """firejail with its default profile and what comes nearest to the profile of the case."""
+    """firejail with its default profile and what comes nearest to the profile of the case. It hides /var/tmp, where an arena
+    lies, unless told not to: nothing would run."""
 
     name = "firejail"
-    asked_for = ("its default profile, --caps.drop=all --seccomp --nonewprivs --noroot --private-dev --net=none, read-only and "
-                 "blacklist for paths, rlimits for memory (as), file size and open files, --timeout")
+    asked_for = ("its default profile, --keep-var-tmp --caps.drop=all --seccomp --nonewprivs --noroot --private-dev --net=none, "
+                 "read-only and blacklist for paths, rlimits for memory (as), file size and open files, --timeout")
     is_open = False
     limits_time = True
     settles = settles_after_loss = 10
@@ -125,7 +126,7 @@ class Firejail:
     def command(self, case, arena, argv):
         profile = profile_of(case, arena)
         seconds = profile["process_limits.max_execution_time_seconds"]
-        command = ["firejail", "--quiet", "--caps.drop=all", "--seccomp", "--nonewprivs", "--noroot",
+        command = ["firejail", "--quiet", "--keep-var-tmp", "--caps.drop=all", "--seccomp", "--nonewprivs", "--noroot",
                    "--private-dev", "--private-tmp", f"--rlimit-as={profile['resources.max_memory_mb'] << 20}",
                    f"--rlimit-fsize={profile['filesystem.max_file_size_mb'] << 20}", "--rlimit-nofile=1024",
                    f"--timeout=00:00:{seconds:02d}", f"--blacklist={arena.words['outside']}", "--read-only=/usr"]
