@@ -39,7 +39,9 @@ struct SandboxCommand {
 };
 
 struct SandboxOptions {
-  int stdin_fd = -1;  ///< -1: /dev/null. The caller keeps its descriptor.
+  /// -1: /dev/null. The caller keeps its descriptor. Sockets but connected pairs are refused unless
+  /// the network is Full.
+  int stdin_fd = -1;
   int stdout_fd = -1;
   int stderr_fd = -1;
   bool strict = true;  ///< refuse to start when a control of the profile cannot be enforced

@@ -1,11 +1,13 @@
 // From a profile and a command to the policy of any program.
 
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <cstdlib>
 #include <system_error>
+#include <utility>
 
 #include "sandbox/block_devices.h"
 #include "sandbox/listed_syscalls.h"
@@ -91,6 +93,27 @@ Status check_command(const SandboxCommand& command) {
   return {};
 }
 
+/// A socket of the host's network would lead past the policy, and so would a datagram socket, which
+/// can be pointed anywhere. Connected pairs, which shells and daemons use as pipes, lead nowhere.
+Status check_streams(const SandboxOptions& options, NetworkAccessMode network) {
+  if (network == NetworkAccessMode::Full) return {};
+  const std::pair<const char*, int> streams[] = {
+      {"input", options.stdin_fd}, {"output", options.stdout_fd}, {"error", options.stderr_fd}};
+  for (const auto& [name, fd] : streams) {
+    int domain = 0;
+    int type = 0;
+    socklen_t size = sizeof(int);
+    if (fd < 0 || ::getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &size) != 0) continue;
+    (void)::getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size);  // 0 when not told: refused
+    if (domain == AF_UNIX && (type == SOCK_STREAM || type == SOCK_SEQPACKET)) continue;
+    return fail(ErrorCode::InvalidArgument,
+                std::string("standard ") + name +
+                    " is a socket that leads past the network policy; pass a pipe, as in: cat | "
+                    "symbiont sandbox exec ...");
+  }
+  return {};
+}
+
 /// The caller's directory, when the view shows that very directory and not one of its own there.
 std::string inherited_directory(const std::vector<ViewEntry>& view) {
   std::error_code error;
@@ -136,6 +159,7 @@ Result<Policy> program_policy(const SandboxProfile& profile,
                               const SandboxCommand& command,
                               const SandboxOptions& options) {
   SYMBIONT_TRY_STATUS(check_command(command));
+  SYMBIONT_TRY_STATUS(check_streams(options, profile.network.access_mode));
   SYMBIONT_TRY_STATUS(check_listed_syscalls(profile.process_limits.allowed_syscalls,
                                             profile.security.disable_debugging));
   Policy policy;

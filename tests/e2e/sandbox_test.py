@@ -4,6 +4,7 @@ import json
 import os
 import pathlib
 import signal
+import socket
 import stat
 import subprocess
 import sys
@@ -63,6 +64,24 @@ class Passing(Case):
         self.assertEqual(self.call("cat", stdin=data).stdout, data)
         result = self.call(*PYTHON, "import os; os.write(1, b'out'); os.write(2, b'err')")
         self.assertEqual((result.stdout, result.stderr), (b"out", b"err"))
+
+    def test_a_socket_that_leads_past_the_policy_is_refused(self):
+        kinds = [(socket.AF_INET, socket.SOCK_STREAM), (socket.AF_INET, socket.SOCK_DGRAM), (socket.AF_INET6, socket.SOCK_STREAM),
+                 (socket.AF_UNIX, socket.SOCK_DGRAM)]
+        for family, kind in kinds:
+            with self.subTest(family=family, kind=kind), socket.socket(family, kind) as end:
+                for name in ("stdin", "stdout", "stderr"):
+                    streams = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, name: end}
+                    with subprocess.Popen([BINARY, "sandbox", "exec", "--report", self.report_file, "true"], **streams) as process:
+                        process.communicate()
+                    self.assertEqual(process.returncode, 2)
+                    self.assertIn("is a socket that leads past", json.loads(self.report_file.read_bytes())["error"]["message"])
+        ours, theirs = socket.socketpair()
+        with ours, theirs:
+            ours.sendall(b"word")
+            ours.shutdown(socket.SHUT_WR)
+            passed = subprocess.run([BINARY, "sandbox", "exec", "cat"], stdin=theirs, capture_output=True, check=True)
+        self.assertEqual(passed.stdout, b"word")
 
     def test_arguments_pass_unchanged(self):
         words = ["[a,b]", "{}", "", "--", "--help", "-q", "--read", "a=b", "\u00e9\n"]

@@ -184,7 +184,7 @@ NETWORK = [
     case("connect_pair", "{datagrams}", witness="datagram", verdict=("Exited", "NetDenied", "SyscallDenied")),
     case("ring_socket", "{tcp}", optional="io_uring may be off"),
     case("inherited_socket", "{left_socket}"),
-    case("connect_input", "{tcp}", stdin="socket", held=("landlock", "TCP")),
+    case("connect_input", "{tcp}", stdin="socket", verdict=("SetupFailed",)),
     offline("listen_for_others"),
     case("restricted_tcp", "{tcp}", profile=OTHER, verdict=("Exited", "NetDenied")),
     offline("restricted_udp", "{udp}", profile=OTHER),
