@@ -35,7 +35,7 @@ ApiError invalid_input(const runner_error::InvalidInput& error, std::string_view
       make(ErrorKind::InvalidRequest, fmt::format("{}: {}", field, error.reason), "invalid_value");
   api.param = field;
   // The worker found more tokens than the context holds: clients look for this very code.
-  if (error.reason.find("the context holds") != std::string::npos) {
+  if (!is_schema && error.reason.find("the context holds") != std::string::npos) {
     api.code = "context_length_exceeded";
   }
   return api;

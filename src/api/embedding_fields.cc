@@ -1,6 +1,8 @@
 #include "api/embedding_fields.h"
 
 #include <algorithm>
+#include <array>
+#include <charconv>
 #include <utility>
 
 #include <fmt/format.h>
@@ -44,6 +46,19 @@ std::vector<std::string> read_inputs(Fields& fields, std::string_view name, bool
     }
   }
   return inputs;
+}
+
+Json to_json(std::span<const float> values) {
+  constexpr std::size_t kMaxDigits = 32;
+  Json list = Json::array();
+  for (const float value : values) {
+    std::array<char, kMaxDigits> text{};
+    const char* const end = std::to_chars(text.data(), text.data() + text.size(), value).ptr;
+    double shortest = 0;
+    std::from_chars(text.data(), end, shortest);
+    list.push_back(shortest);
+  }
+  return list;
 }
 
 EngineRequest embedding_request(const Gateway& gateway,

@@ -4,6 +4,7 @@
 // What requests for embeddings have in common in several APIs.
 
 #include <cstddef>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -23,6 +24,9 @@ inline constexpr std::size_t kMaxEmbeddingInputs = 256;  ///< as the runner's
 [[nodiscard]] std::vector<std::string> read_inputs(Fields& fields,
                                                    std::string_view name,
                                                    bool or_many);
+
+/// `values` with no more digits than a float has: half the text.
+[[nodiscard]] Json to_json(std::span<const float> values);
 
 /// One execution, of which an embedding of each of `inputs` comes.
 [[nodiscard]] EngineRequest embedding_request(const Gateway& gateway,

@@ -76,6 +76,27 @@ Status write_all(int fd, std::string_view bytes, std::string_view what) {
   return {};
 }
 
+namespace {
+
+/// Gives a finished file its name. By a link where nothing may be there: unlike a rename without
+/// replacement, every file system that has links can do that.
+Status put_in_place(const std::string& unfinished,
+                    const std::filesystem::path& path,
+                    IfThere if_there) {
+  struct stat there{};
+  if (if_there == IfThere::Replace && ::lstat(path.c_str(), &there) == 0 && !S_ISREG(there.st_mode))
+    return fail(ErrorCode::InvalidArgument,
+                "'" + path.string() + "' is no regular file; it is left alone");
+  const bool refuse = if_there == IfThere::Refuse;
+  const int result = refuse ? ::link(unfinished.c_str(), path.c_str())
+                            : ::rename(unfinished.c_str(), path.c_str());
+  if (result != 0) return fail(errno_error("write '" + path.string() + "'"));
+  if (refuse) (void)::unlink(unfinished.c_str());  // its other name stays
+  return {};
+}
+
+}  // namespace
+
 Status write_file(const std::filesystem::path& path,
                   std::string_view text,
                   unsigned mode,
@@ -85,11 +106,7 @@ Status write_file(const std::filesystem::path& path,
       path.string() + ".new." + std::to_string(::getpid()) + "." + std::to_string(++count);
   Status done = write_new(unfinished, text, mode);
   const bool ours = done.has_value() || done.error().sys_errno() != EEXIST;
-  const unsigned flags = if_there == IfThere::Refuse ? RENAME_NOREPLACE : 0;
-  if (done.has_value() &&
-      ::renameat2(AT_FDCWD, unfinished.c_str(), AT_FDCWD, path.c_str(), flags) != 0) {
-    done = fail(errno_error("rename to '" + path.string() + "'"));
-  }
+  if (done.has_value()) done = put_in_place(unfinished, path, if_there);
   // The error that the caller gets is the one that matters; this one leaves a file behind at worst.
   if (!done.has_value() && ours) (void)::unlink(unfinished.c_str());
   return done;

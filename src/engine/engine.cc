@@ -178,6 +178,11 @@ SlmRunner::Outcome Engine::Impl::execute_on(const RunnerRequest& wanted,
   const std::uint64_t workers = runners.workers_of(wanted);
   SlmRunner::Outcome outcome = execute(*runner, request, sink, stop_token);
   runners.used(wanted);
+  if (outcome.has_value() && request.options.embed &&
+      outcome->embeddings.size() != request.messages.size()) {
+    outcome = std::unexpected(SlmRunnerError(runner_error::ExecutionFailed{fmt::format(
+        "{} embeddings came for {} texts", outcome->embeddings.size(), request.messages.size())}));
+  }
   const bool is_restart = started_worker(outcome) && runners.note_worker(wanted, workers);
   if (is_restart && observer != nullptr)
     observer->on_worker_restart(request.agent, wanted.model.id);

@@ -72,6 +72,7 @@ Model make_model(std::string id, Isolation isolation) {
   model.name = model.id;
   model.provider = provider::LocalFile{"/models/x.gguf"};
   model.capabilities = {ModelCapability::TextGeneration};
+  if (isolation == Isolation::Shared) model.capabilities.insert(ModelCapability::Embeddings);
   model.isolation = isolation;
   return model;
 }
@@ -112,6 +113,18 @@ class EngineTest : public ::testing::Test {
   std::vector<std::string> scopes_;
   std::optional<Engine> engine_;
 };
+
+TEST_F(EngineTest, ARunnerThatMakesNoEmbeddingsHasFailed) {
+  EngineRequest request;
+  request.agent = "ann";
+  request.model_id = "all";
+  request.messages = {{"user", "text"}};
+  request.options.embed = true;
+  const auto outcome = engine_->run(request);
+  ASSERT_FALSE(outcome.has_value());
+  EXPECT_NE(std::get<SlmRunnerError>(outcome.error()).get_if<runner_error::ExecutionFailed>(),
+            nullptr);
+}
 
 TEST_F(EngineTest, EmbeddingsAreForModelsThatAreSaidToMakeThem) {
   EngineRequest request;

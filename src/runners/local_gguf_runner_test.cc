@@ -401,6 +401,7 @@ TEST_F(LocalGgufRunnerTest, OtherEmbeddingsThanWereAskedForAreABreach) {
       [&](FakeWorker& w, std::uint64_t id) { w.embedding(id + 1, 0, right); },
       [&](FakeWorker& w, std::uint64_t id) { w.token(id, "x"); },
       [&](FakeWorker& w, std::uint64_t id) { w.done(id, ipc::fb::Finish::Stop, 0); },
+      [&](FakeWorker& w, std::uint64_t id) { w.done(id, ipc::fb::Finish::Length, 0); },
       [&](FakeWorker& w, std::uint64_t id) {
         w.embedding(id, 0, right);
         w.embedding(id, 1, right);

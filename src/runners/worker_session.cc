@@ -23,6 +23,7 @@ using std::chrono::steady_clock;
 
 /// How long a frame may take once its first byte is there, before the end is looked at.
 constexpr std::chrono::milliseconds kFrameSlice{50};
+constexpr std::uint64_t kMaxAnswerValues = 1U << 20U;  // numbers of all embeddings of one answer
 
 std::unexpected<SlmRunnerError> failed(SlmRunnerError error) {
   return std::unexpected(std::move(error));
@@ -188,7 +189,8 @@ std::string WorkerSession::check_done(const Running& running, const WorkerDone& 
     return "token counts that cannot be";
   if (done.stop && *done.stop >= running.options.stop.size())
     return "a stop string that nobody asked for";
-  const bool is_whole = done.finish == ipc::fb::Finish::Stop && !running.options.only_count;
+  const bool is_whole =
+      done.finish == ipc::fb::Finish::Stop || done.finish == ipc::fb::Finish::Length;
   if (embed && is_whole && running.embeddings.size() != running.messages)
     return "an end before the last embedding";
   return {};
@@ -303,6 +305,17 @@ WorkerSession::Outcome WorkerSession::send_execute(const Running& running,
   return failed(error_of_end(running));
 }
 
+/// How large an embedding is, the worker has claimed: all of an answer must stay small.
+WorkerSession::Outcome WorkerSession::check_answer_size(const Running& running) const {
+  const std::uint64_t values = std::uint64_t{ready_.embedding_size} * running.messages;
+  if (!running.options.embed || values <= kMaxAnswerValues) return {};
+  return failed(SlmRunnerError(runner_error::InvalidInput{
+      "input", fmt::format("{} texts; this model's embeddings have {} values, and an answer has at "
+                           "most {}: send at most {} texts",
+                           running.messages, ready_.embedding_size, kMaxAnswerValues,
+                           kMaxAnswerValues / ready_.embedding_size)}));
+}
+
 WorkerSession::Outcome WorkerSession::execute(std::span<const ChatMessage> messages,
                                               const ExecutionOptions& options,
                                               std::uint64_t cache_key,
@@ -315,7 +328,8 @@ WorkerSession::Outcome WorkerSession::execute(std::span<const ChatMessage> messa
     running.id = next_id_++;
     running_.emplace(running.id, &running);
   }
-  Outcome outcome = send_execute(running, messages, cache_key);
+  Outcome outcome = check_answer_size(running);
+  if (outcome.has_value()) outcome = send_execute(running, messages, cache_key);
   if (outcome.has_value()) outcome = follow(running);
   if (outcome.has_value() && running.cancelling) {
     outcome =

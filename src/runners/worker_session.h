@@ -78,6 +78,7 @@ class WorkerSession {
   [[nodiscard]] static bool is_unwanted(const Running& running);
   void show(Running& running);
   void cancel(Running& running);
+  [[nodiscard]] Outcome check_answer_size(const Running& running) const;
   [[nodiscard]] Outcome conclude(Running& running, const WorkerDone& done);
   [[nodiscard]] SlmRunnerError error_of_end(const Running& running);
 

@@ -1,5 +1,6 @@
 #include "sandbox/init.h"
 
+#include <linux/capability.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <sys/mount.h>
@@ -39,13 +40,14 @@ constexpr sock_filter kPid1Calls[] = {
 /// The same without a pid namespace, where it has to end the tree itself.
 constexpr sock_filter kPlainCalls[] = {
     BPF_STMT(BPF_LD | BPF_W | BPF_ABS, kNr),
-    BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_wait4, 7, 0),
-    BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_write, 6, 0),
-    BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_exit_group, 5, 0),
-    BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_rt_sigreturn, 4, 0),
-    BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_rt_sigtimedwait, 3, 0),
-    BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_kill, 2, 0),
-    BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_setresuid, 1, 0),
+    BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_wait4, 8, 0),
+    BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_write, 7, 0),
+    BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_exit_group, 6, 0),
+    BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_rt_sigreturn, 5, 0),
+    BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_rt_sigtimedwait, 4, 0),
+    BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_kill, 3, 0),
+    BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_setresuid, 2, 0),
+    BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_capset, 1, 0),
     BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS),
     BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
 };
@@ -91,12 +93,23 @@ sigset_t orders() {
   return set;
 }
 
+/// Makes signals to all reach the processes of `identity` and nobody else. Only the effective
+/// identity is the tree's: with another as real and saved one, no process of the tree can signal
+/// this one. Not to be left to the change of identity: secure bits can make it keep capabilities.
+bool take_aim(uid_t identity) {
+  const uid_t own = identity + kOutsideCount;
+  if (::syscall(SYS_setresuid, own, identity, own) != 0) return false;
+  __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
+  const __user_cap_data_struct none[2] = {};
+  return ::syscall(SYS_capset, &header, none) == 0;
+}
+
 /// Kills and reaps all of the tree. Only an identity of its own tells a tree of several processes
 /// from the rest of the host; without one the program cannot have made a second.
 void end_tree(std::optional<uid_t> identity, pid_t program, Ending& ending) {
   // First as root: whatever identity it has. ESRCH here and below: it has ended.
   if (!ending.known) (void)::kill(program, SIGKILL);
-  const bool alone = identity && ::syscall(SYS_setresuid, *identity, *identity, *identity) == 0;
+  const bool alone = identity && take_aim(*identity);
   do {
     if (alone) (void)::kill(-1, SIGKILL);  // not the sender itself: kill(2)
   } while (reap_one(program, 0, ending));

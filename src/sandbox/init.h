@@ -13,7 +13,8 @@ namespace symbiont::sandbox {
 
 /// The identity outside, as root: one of a range of its own that no account uses (systemd's
 /// container range starts at 524288, dynamic users end at 65519). Each tree of a launcher gets
-/// another: the highest pid_max (PID_MAX_LIMIT) is the count, so that pids tell them apart.
+/// another: the highest pid_max (PID_MAX_LIMIT) is the count, so that pids tell them apart. The
+/// next range of the same size is for those who end a tree.
 inline constexpr uid_t kOutsideBase = 2'000'000'000;
 inline constexpr uid_t kOutsideCount = 4'194'304;
 [[nodiscard]] uid_t outside_id_of(pid_t init);

@@ -1,6 +1,7 @@
 #include "sandbox/landlock.h"
 
 #include <fcntl.h>
+#include <linux/openat2.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -84,7 +85,11 @@ std::uint64_t rights_of(const PlannedEntry& entry, int abi) {
 }
 
 int add_path(int ruleset, const char* path, std::uint64_t rights) {
-  const int fd = ::open(path, O_PATH | O_CLOEXEC);
+  // Links were resolved when the view was made; one that appeared since is not followed.
+  open_how how{};
+  how.flags = O_PATH | O_CLOEXEC;
+  how.resolve = RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS;
+  const int fd = static_cast<int>(::syscall(SYS_openat2, AT_FDCWD, path, &how, sizeof how));
   const int result = fd < 0 ? -1 : add_rule(ruleset, fd, rights);
   const int saved = errno;
   if (fd >= 0) ::close(fd);

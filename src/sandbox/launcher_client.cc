@@ -212,7 +212,9 @@ class RealLauncher final : public Launcher {
 
   [[nodiscard]] Result<std::unique_ptr<SandboxedProcess>> spawn(const Policy& policy,
                                                                 Attached attached) override {
-    SYMBIONT_TRY_STATUS(check_listed_syscalls(policy.allowed_syscalls, policy.undumpable));
+    SYMBIONT_TRY_STATUS(
+        check_listed_syscalls(policy.allowed_syscalls, policy.undumpable,
+                              policy.root == RootKind::View ? ListOf::Program : ListOf::Worker));
     SYMBIONT_TRY(const UniqueFd program, open_regular_file(policy.program));
     SYMBIONT_TRY(const auto connection, connected());
     std::vector<int> fds = {program.get()};

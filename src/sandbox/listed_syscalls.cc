@@ -65,6 +65,37 @@ constexpr auto kDebugging = std::to_array<std::string_view>({
     "kcmp",
 });
 
+// What would do other calls unseen, make processes or signal some. A worker's list is added to its
+// filter, where nothing else stands behind it.
+constexpr auto kNeverOfWorkers = std::to_array<std::string_view>({
+    "io_uring_setup",
+    "io_uring_enter",
+    "io_uring_register",
+    "fork",
+    "vfork",
+    "execve",
+    "execveat",
+    "kill",
+    "tkill",
+    "rt_sigqueueinfo",
+    "rt_tgsigqueueinfo",
+    "pidfd_send_signal",
+    "pkey_mprotect",
+});
+
+// Their arguments are checked in some phase of a worker.
+constexpr auto kRuledForWorkers = std::to_array<std::string_view>({
+    "clone",
+    "clone3",
+    "tgkill",
+    "mmap",
+    "mprotect",
+    "madvise",
+    "prctl",
+    "fcntl",
+    "newfstatat",
+});
+
 bool has(std::span<const std::string_view> calls, std::string_view name) {
   return std::ranges::find(calls, name) != calls.end();
 }
@@ -75,13 +106,23 @@ std::span<const std::string_view> never_listed_syscalls() {
   return kNever;
 }
 
-Status check_listed_syscalls(std::span<const std::string> names, bool debugging_disabled) {
+bool has_worker_rule(std::string_view name) {
+  return has(kRuledForWorkers, name);
+}
+
+Status check_listed_syscalls(std::span<const std::string> names,
+                             bool debugging_disabled,
+                             ListOf whose) {
   for (const std::string& name : names) {
     SYMBIONT_TRY([[maybe_unused]] const int number, syscall_number(name));
     if (has(kNever, name))
       return fail(ErrorCode::InvalidArgument, "system call '" + name +
                                                   "' in allowed_syscalls: no list can allow it, "
                                                   "for it would undo the sandbox");
+    if (whose == ListOf::Worker && has(kNeverOfWorkers, name))
+      return fail(ErrorCode::InvalidArgument, "system call '" + name +
+                                                  "' in allowed_syscalls: no list can allow it to "
+                                                  "a model's worker");
     if (debugging_disabled && has(kDebugging, name))
       return fail(ErrorCode::InvalidArgument, "system call '" + name +
                                                   "' in allowed_syscalls: security."

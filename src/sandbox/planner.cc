@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "sandbox/listed_syscalls.h"
 #include "sandbox/seccomp_filter.h"
 
 namespace symbiont::sandbox {
@@ -39,6 +40,7 @@ LockdownSpec lockdown_spec(const Policy& policy, const HostFacts& host, uid_t ou
   if (policy.root == RootKind::View) spec.max_descriptors = kProgramDescriptors;
   if (policy.root == RootKind::View) return spec;
   for (const auto& name : policy.allowed_syscalls) {
+    if (has_worker_rule(name)) continue;
     if (const auto number = syscall_number(name)) spec.extra_syscalls.push_back(*number);
   }
   return spec;

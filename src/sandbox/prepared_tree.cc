@@ -52,8 +52,10 @@ PreparedTree::PreparedTree(SharedArena arena, std::string group)
 
 PreparedTree::~PreparedTree() {
   if (!init_pidfd_.is_valid()) return;
+  channel_.reset();  // what waits for a plan ends
+  const int signal = own_namespaces_ ? SIGKILL : SIGTERM;
   // ESRCH: it ended by itself.
-  (void)::syscall(SYS_pidfd_send_signal, init_pidfd_.get(), SIGKILL, nullptr, 0);
+  (void)::syscall(SYS_pidfd_send_signal, init_pidfd_.get(), signal, nullptr, 0);
   siginfo_t info{};
   while (::waitid(P_PIDFD, static_cast<id_t>(init_pidfd_.get()), &info, WEXITED) < 0 &&
          errno == EINTR) {

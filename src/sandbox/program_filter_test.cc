@@ -136,9 +136,11 @@ TEST(ProgramFilter, WhatNoListAllowsStaysDeniedWhenListed) {
   expect_all(notifying(NetworkAccessMode::Full, listed), calls);
 }
 
-std::string refusal(const std::string& name, bool debugging_disabled) {
+std::string refusal(const std::string& name,
+                    bool debugging_disabled,
+                    ListOf whose = ListOf::Program) {
   const std::vector<std::string> names = {"read", name};
-  const Status checked = check_listed_syscalls(names, debugging_disabled);
+  const Status checked = check_listed_syscalls(names, debugging_disabled, whose);
   return checked.has_value() ? "" : checked.error().message();
 }
 
@@ -151,6 +153,16 @@ TEST(ListedSyscalls, WhatWouldUndoTheSandboxIsRefusedByName) {
   }
   EXPECT_EQ(refusal("opne", false), "unknown system call 'opne'");
   EXPECT_EQ(refusal("memfd_create", true), "");
+}
+
+TEST(ListedSyscalls, AWorkerNeverGetsWhatItsFilterCannotCheck) {
+  for (const char* name : {"io_uring_enter", "fork", "kill", "execveat", "pidfd_send_signal"}) {
+    EXPECT_EQ(refusal(name, false, ListOf::Worker),
+              "system call '" + std::string(name) +
+                  "' in allowed_syscalls: no list can allow it to a model's worker");
+    EXPECT_EQ(refusal(name, false), "");
+  }
+  EXPECT_EQ(refusal("openat", true, ListOf::Worker), "");
 }
 
 TEST(ListedSyscalls, DebuggingCallsNeedDebugging) {

@@ -105,7 +105,12 @@ Status check_streams(const SandboxOptions& options, NetworkAccessMode network) {
     socklen_t size = sizeof(int);
     if (fd < 0 || ::getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &size) != 0) continue;
     (void)::getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size);  // 0 when not told: refused
-    if (domain == AF_UNIX && (type == SOCK_STREAM || type == SOCK_SEQPACKET)) continue;
+    sockaddr_storage peer{};
+    socklen_t peer_size = sizeof peer;
+    // NOLINTNEXTLINE(cppcoreguidelines-pro-type-reinterpret-cast): the sockets interface
+    auto* any = reinterpret_cast<sockaddr*>(&peer);
+    const bool connected = ::getpeername(fd, any, &peer_size) == 0;
+    if (domain == AF_UNIX && connected && (type == SOCK_STREAM || type == SOCK_SEQPACKET)) continue;
     return fail(ErrorCode::InvalidArgument,
                 std::string("standard ") + name +
                     " is a socket that leads past the network policy; pass a pipe, as in: cat | "
@@ -161,7 +166,7 @@ Result<Policy> program_policy(const SandboxProfile& profile,
   SYMBIONT_TRY_STATUS(check_command(command));
   SYMBIONT_TRY_STATUS(check_streams(options, profile.network.access_mode));
   SYMBIONT_TRY_STATUS(check_listed_syscalls(profile.process_limits.allowed_syscalls,
-                                            profile.security.disable_debugging));
+                                            profile.security.disable_debugging, ListOf::Program));
   Policy policy;
   policy.root = RootKind::View;
   SYMBIONT_TRY(policy.program, find_command(command.argv.front()));

@@ -29,7 +29,7 @@ class Container(unittest.TestCase):
     def test_answers_when_that_is_enough_and_says_so(self):
         for landlock in (True, False):
             with self.subTest(landlock=landlock):
-                result = symbiont("run", "--degraded", "--json", "--model", MODEL, *QUESTION, landlock=landlock)
+                result = symbiont("run", "--degraded", "--json", "--timeout", "100s", "--model", MODEL, *QUESTION, landlock=landlock)
                 self.assertEqual(result.returncode, 0, result.stderr)
                 answer = json.loads(result.stdout)
                 self.assertIn("Paris", answer["response"])

@@ -67,7 +67,7 @@ class Passing(Case):
 
     def test_a_socket_that_leads_past_the_policy_is_refused(self):
         kinds = [(socket.AF_INET, socket.SOCK_STREAM), (socket.AF_INET, socket.SOCK_DGRAM), (socket.AF_INET6, socket.SOCK_STREAM),
-                 (socket.AF_UNIX, socket.SOCK_DGRAM)]
+                 (socket.AF_UNIX, socket.SOCK_DGRAM), (socket.AF_UNIX, socket.SOCK_STREAM)]
         for family, kind in kinds:
             with self.subTest(family=family, kind=kind), socket.socket(family, kind) as end:
                 for name in ("stdin", "stdout", "stderr"):

@@ -15,6 +15,7 @@ MOST_TOOLS = 2
 LIMITS = {"/v1/chat/completions": ["max_tokens", "max_completion_tokens"],
           "/v1/completions": ["max_tokens", "max_completion_tokens"],
           "/v1/responses": ["max_output_tokens"], "/v1/messages": ["max_tokens"]}
+EMBEDDINGS = ("/v1/embeddings", "/api/embed")
 ASK = {"role": "user", "content": "Hi"}
 
 
@@ -60,7 +61,9 @@ def meet_unwritten_rules(path, body):
         for call in (call for one in body["messages"] for call in one.get("tool_calls") or ()):
             call["function"]["arguments"] = "{}"
     if isinstance(body.get("input"), list):
-        body["input"] = [*body["input"][:MOST_TURNS], ASK]
+        body["input"] = body["input"][:MOST_TURNS] if path in EMBEDDINGS else [*body["input"][:MOST_TURNS], ASK]
+    if path == "/v1/embeddings":
+        body.pop("dimensions", None)
     if path == "/v1/chat/completions":
         body["tools"] = (body.get("tools") or [])[:MOST_TOOLS]
         for tool in body["tools"]:

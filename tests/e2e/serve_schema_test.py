@@ -33,7 +33,8 @@ class Schema(unittest.TestCase):
         cls.key = key_command("new", "--keys", keys, "--agent", "reader",
                               "--scopes", "inference,read,admin").strip()
         config = cls.folder / "symbiont.toml"
-        config.write_text(CONFIG % {"model": MODEL, "server": f'keys_file = "{keys}"'})
+        able = CONFIG.replace('["TextGeneration"]', '["TextGeneration", "Embeddings"]')
+        config.write_text(able % {"model": MODEL, "server": f'keys_file = "{keys}"'})
         cls.daemon = Daemon("--config", str(config))
         cls.addClassCleanup(cls.daemon.stop)
 

@@ -19,10 +19,13 @@ class EmbedWriter final : public EmbeddingWriter {
   EmbedWriter(std::string model, bool is_one) : model_(std::move(model)), is_one_(is_one) {}
 
   void on_end(std::size_t /*choice*/, const ExecutionResult& result, Output& out) override {
-    if (is_one_) return out.respond({.body = dump({{"embedding", result.embeddings.front()}})});
+    Json all = Json::array();
+    for (const std::vector<float>& values : result.embeddings)
+      all.push_back(to_json(values));
+    if (is_one_) return out.respond({.body = dump({{"embedding", all.at(0)}})});
     const ExecutionTimings& timing = result.metadata.timing;
     out.respond({.body = dump({{"model", model_},
-                               {"embeddings", result.embeddings},
+                               {"embeddings", std::move(all)},
                                {"total_duration", nanoseconds(timing.total_ms)},
                                {"load_duration", nanoseconds(timing.load_ms)},
                                {"prompt_eval_count", result.metadata.usage.prompt_tokens}})});

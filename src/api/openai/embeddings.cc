@@ -53,7 +53,7 @@ class ListWriter final : public EmbeddingWriter {
         return out.respond(render_error(wrong_dimensions(values.size()), {}));
       data.push_back({{"object", "embedding"},
                       {"index", data.size()},
-                      {"embedding", format_.is_base64 ? Json(base64(values)) : Json(values)}});
+                      {"embedding", format_.is_base64 ? Json(base64(values)) : to_json(values)}});
     }
     const std::uint32_t tokens = result.metadata.usage.prompt_tokens;
     out.respond({.body = dump({{"object", "list"},

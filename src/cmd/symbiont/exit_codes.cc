@@ -80,7 +80,8 @@ RunnerCase classify(const SlmRunnerError::Detail& detail) {
           [](const InvalidInput& e) { return RunnerCase{ExitCode::Usage, input_hint(e)}; },
           [](const ControlUnavailable&) {
             return RunnerCase{ExitCode::ControlUnavailable,
-                              "'symbiont doctor' says what would help; --degraded runs with what is held in part"};
+                              "'symbiont doctor' says what would help; --degraded runs with what "
+                              "is held in part"};
           },
           [](const IoError&) { return RunnerCase{ExitCode::Other, ""}; },
       },

@@ -116,8 +116,10 @@ std::expected<void, Failure> write(const InitCommand& command, const std::string
                       "--force replaces it, --output FILE writes another"));
   }
   Failure failure = to_failure(done.error());
-  failure.message = fmt::format("cannot write {}: {}", symbiont::quoted(command.output),
-                                errno_text(done.error().sys_errno()));
+  if (done.error().sys_errno() != 0) {
+    failure.message = fmt::format("cannot write {}: {}", symbiont::quoted(command.output),
+                                  errno_text(done.error().sys_errno()));
+  }
   failure.hint = "--output FILE writes elsewhere";
   return std::unexpected(std::move(failure));
 }
