@@ -69,8 +69,7 @@ struct Plan {
   std::unique_ptr<AnswerWriter> writer;
   bool streams = false;
   std::string content_type;  ///< of the stream
-  std::string
-      schema_field{};  ///< where the request holds the answer's schema: named when it is wrong
+  FieldNames fields{};
 };
 inline constexpr std::size_t kMaxChoices = 8;
 

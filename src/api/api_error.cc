@@ -28,9 +28,10 @@ ApiError model_not_found(std::string_view model_id) {
 
 namespace {
 
-ApiError invalid_input(const runner_error::InvalidInput& error, std::string_view schema_field) {
-  const bool is_schema = error.field == "json_schema" && !schema_field.empty();
-  const std::string field = is_schema ? std::string(schema_field) : error.field;
+ApiError invalid_input(const runner_error::InvalidInput& error, const FieldNames& fields) {
+  const bool is_schema = error.field == "json_schema" && !fields.schema.empty();
+  const bool is_prompt = error.field == "prompt" && !fields.prompt.empty();
+  const std::string& field = is_schema ? fields.schema : is_prompt ? fields.prompt : error.field;
   ApiError api =
       make(ErrorKind::InvalidRequest, fmt::format("{}: {}", field, error.reason), "invalid_value");
   api.param = field;
@@ -52,7 +53,7 @@ ApiError limit_exceeded(const runner_error::ResourceLimitExceeded& error) {
               "resource_limit_exceeded");
 }
 
-ApiError from_runner(const SlmRunnerError& error, std::string_view schema_field) {
+ApiError from_runner(const SlmRunnerError& error, const FieldNames& fields) {
   using namespace runner_error;  // NOLINT(google-build-using-namespace): eleven kinds, one function
   const auto unusable = [](const auto&) {
     return make(ErrorKind::Unavailable, "The model cannot be run at the moment.",
@@ -60,7 +61,7 @@ ApiError from_runner(const SlmRunnerError& error, std::string_view schema_field)
   };
   return std::visit(
       Overloaded{
-          [&](const InvalidInput& e) { return invalid_input(e, schema_field); },
+          [&](const InvalidInput& e) { return invalid_input(e, fields); },
           [](const ResourceLimitExceeded& e) { return limit_exceeded(e); },
           [](const ExecutionTimeout& e) {
             return make(ErrorKind::Timeout,
@@ -141,11 +142,11 @@ int status_of(ErrorKind kind) {
 
 ApiError to_api_error(const EngineError& error,
                       std::string_view model_id,
-                      std::string_view schema_field) {
+                      const FieldNames& fields) {
   if (const auto* catalog = std::get_if<ModelCatalogError>(&error)) {
     return from_catalog(*catalog, model_id);
   }
-  return from_runner(std::get<SlmRunnerError>(error), schema_field);
+  return from_runner(std::get<SlmRunnerError>(error), fields);
 }
 
 ApiError to_api_error(const Refusal& refusal) {

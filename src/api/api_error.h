@@ -42,13 +42,19 @@ struct ApiError {
   std::vector<Header> headers{};
 };
 
+/// Where a request holds what the engine may find wrong: errors name that. Empty: as the engine
+/// calls it.
+struct FieldNames {
+  std::string schema{};  ///< of the answer
+  std::string prompt{};
+};
+
 [[nodiscard]] int status_of(ErrorKind kind);
 
 /// `model_id` is the model that was asked for. An AccessDenied there is nobody else's business.
-/// `schema_field`: see Plan; empty where a request has no schema.
 [[nodiscard]] ApiError to_api_error(const EngineError& error,
                                     std::string_view model_id,
-                                    std::string_view schema_field = {});
+                                    const FieldNames& fields = {});
 [[nodiscard]] ApiError to_api_error(const Refusal& refusal);
 
 [[nodiscard]] ApiError model_not_found(std::string_view model_id);

@@ -411,6 +411,15 @@ TEST(ErrorTest, HasOpenAisShape) {
                                                 {"code", "rate_limit_exceeded"}}}}));
 }
 
+TEST(ErrorTest, APromptThatDoesNotFitIsNamedAsTheRequestNamesIt) {
+  const EngineError refused(
+      SlmRunnerError(runner_error::InvalidInput{"prompt", "9 tokens; the context holds 8"}));
+  const Plan plan = plan_of(create_chat_completion, chat_body(R"("n": 1)"));
+  const ApiError error = to_api_error(refused, "m", plan.fields);
+  EXPECT_EQ(error.param, "messages");
+  EXPECT_EQ(error.code, "context_length_exceeded");
+}
+
 TEST(ErrorTest, ARefusedSchemaIsNamedAsTheRequestNamesIt) {
   const EngineError refused(
       SlmRunnerError(runner_error::InvalidInput{"json_schema", "no such type"}));
@@ -418,7 +427,7 @@ TEST(ErrorTest, ARefusedSchemaIsNamedAsTheRequestNamesIt) {
            {R"("response_format": {"type": "json_object"})", "response_format"},
            {std::string(kWeather) + R"(, "tool_choice": "required")", "tools"}}) {
     const Plan plan = plan_of(create_chat_completion, chat_body(more));
-    const ApiError error = to_api_error(refused, "m", plan.schema_field);
+    const ApiError error = to_api_error(refused, "m", plan.fields);
     EXPECT_EQ(error.param, field);
     EXPECT_EQ(error.message, std::string(field) + ": no such type");
     EXPECT_EQ(status_of(error.kind), 400);

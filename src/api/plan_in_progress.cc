@@ -32,7 +32,7 @@ PlanInProgress::PlanInProgress(Service& service,
       writer_(std::move(plan.writer)),
       content_type_(std::move(plan.content_type)),
       model_id_(plan.executions.front().model_id),
-      schema_field_(std::move(plan.schema_field)),
+      fields_(std::move(plan.fields)),
       streams_(plan.streams),
       mailbox_(std::make_shared<Mailbox>(std::move(wake))) {
   submit(std::move(plan.executions));
@@ -100,7 +100,7 @@ void PlanInProgress::take(MailboxEvent event) {
     return;
   }
   const Engine::Outcome& outcome = *event.outcome;
-  if (!outcome.has_value()) return fail(to_api_error(outcome.error(), model_id_, schema_field_));
+  if (!outcome.has_value()) return fail(to_api_error(outcome.error(), model_id_, fields_));
   writer_->on_end(event.choice, *outcome, out_);
   if (++ended_ < handles_.size()) return;
   writer_->finish(out_);

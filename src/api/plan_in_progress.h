@@ -49,7 +49,7 @@ class PlanInProgress {
   std::unique_ptr<AnswerWriter> writer_;
   std::string content_type_;
   std::string model_id_;
-  std::string schema_field_;
+  FieldNames fields_;
   bool streams_;
   std::shared_ptr<Mailbox> mailbox_;
   std::vector<Dispatcher::Handle> handles_;

@@ -97,6 +97,21 @@ TEST_F(ServerTest, PathsMethodsAndBodies) {
   EXPECT_EQ(split(garbage.receive()).status, 400);
 }
 
+TEST_F(ServerTest, APageThatIsAllowedIsToldSoOnce) {
+  ServerSettings settings;
+  settings.cors_origins = {"https://app.example"};
+  start(settings);
+  const std::string page = "Origin: https://app.example\r\n";
+  for (const Answer& answer : {call("OPTIONS", "/v1/chat/completions", "",
+                                    page + "Access-Control-Request-Method: POST\r\n"),
+                               chat_call(chat("x"), page)}) {
+    const std::string_view name = "Access-Control-Allow-Origin: ";
+    const auto first = answer.head.find(name);
+    ASSERT_NE(first, std::string::npos) << answer.head;
+    EXPECT_EQ(answer.head.find(name, first + 1), std::string::npos) << "browsers refuse two";
+  }
+}
+
 TEST_F(ServerTest, ForeignHostsAndOriginsAreRefused) {
   start();
   TestClient rebound(port_);

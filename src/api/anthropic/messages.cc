@@ -145,6 +145,7 @@ Handled create_message(Gateway& gateway, const Request& request) {
   SYMBIONT_TRY_STATUS(fields.finish());
 
   Plan plan;
+  plan.fields.prompt = "messages";
   plan.streams = stream;
   plan.content_type = kEventStream;
   plan.executions.push_back(std::move(execution));

@@ -37,7 +37,7 @@ ChatMessage read_message(Fields& fields) {
 
 Plan make_plan(EngineRequest execution, std::string name, TextPlace place, bool stream) {
   Plan plan;
-  plan.schema_field = "format";
+  plan.fields = {.schema = "format", .prompt = place == TextPlace::Message ? "messages" : ""};
   plan.streams = stream;
   plan.content_type = kLines;
   plan.executions.push_back(std::move(execution));

@@ -146,7 +146,8 @@ Handled create_chat_completion(Gateway& gateway, const Request& request) {
   execution.options.top_logprobs = top_logprobs;
   apply(tools, execution);
   Plan plan;
-  plan.schema_field = tools.use == ToolUse::Required ? "tools" : "response_format";
+  plan.fields = {.schema = tools.use == ToolUse::Required ? "tools" : "response_format",
+                 .prompt = "messages"};
   plan.streams = common.stream;
   plan.content_type = kEventStream;
   plan.executions.assign(common.n, execution);

@@ -214,7 +214,7 @@ Handled create_response(Gateway& gateway, const Request& request) {
   if (!asked.instructions.empty()) execution.messages.push_back({"system", asked.instructions});
   execution.messages.insert(execution.messages.end(), asked.input.begin(), asked.input.end());
   Plan plan;
-  plan.schema_field = "text.format";
+  plan.fields = {.schema = "text.format", .prompt = "input"};
   plan.streams = asked.stream;
   plan.content_type = kEventStream;
   plan.writer = std::make_unique<ResponseWriter>(echo_of(asked, options), asked.stream);
