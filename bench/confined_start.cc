@@ -27,7 +27,7 @@ using namespace symbiont;  // NOLINT(google-build-using-namespace): a main
 using std::chrono::steady_clock;
 
 // Between starts: the launcher prepares the next tree in a pause. Not for the rows that say so.
-constexpr std::chrono::milliseconds kPause{10};
+constexpr std::chrono::milliseconds kPause{30};
 
 double timed(const std::function<bool()>& run) {
   const auto begin = steady_clock::now();
@@ -90,8 +90,6 @@ int main(int argc, char** argv) {
        [&] { return run_command({"bwrap", "--unshare-all", "--ro-bind", "/", "/", program}); }},
       {"symbiont, every control", [&] { return confined(policy); }},
       {"the same, right after another", [&] { return confined(policy); }},
-      {"firejail --noprofile --net=none",
-       [&] { return run_command({"firejail", "--quiet", "--noprofile", "--net=none", program}); }},
       {"symbiont sandbox exec's policy",
        [&] { return any_program.has_value() && confined(*any_program); }},
       {"symbiont sandbox exec, the command",
@@ -99,6 +97,8 @@ int main(int argc, char** argv) {
          return command.has_value() &&
                 run_command({command->string(), "sandbox", "exec", "--", program});
        }},
+      {"firejail --noprofile --net=none",
+       [&] { return run_command({"firejail", "--quiet", "--noprofile", "--net=none", program}); }},
   };
   std::vector<std::vector<double>> times(runs.size());
   for (int round = -5; round < rounds; ++round) {
