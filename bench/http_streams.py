@@ -1,15 +1,17 @@
 #!/usr/bin/env python3
 """Chat streams against servers that speak OpenAI's API, side by side in one run.
 
-  bench/http_streams.py [--streams 1,4,16] [--tokens 64] [--rounds 2] NAME=URL[,MODEL] ...
+  bench/http_streams.py [--streams 1,4,16] [--tokens 64] [--rounds 2] NAME=URL[,MODEL[,PID]] ...
 
 Each round asks every server in turn, in changing order; every stream has a prompt of its own. Prints tokens per second over
-all streams, the median and the 99th percentile of the time to the first token, and each server's ratio to the first one.
+all streams, the median and the 99th percentile of the time to the first token, and each server's ratio to the first one. With a
+PID also the processor time of that process, a token.
 """
 
 import argparse
 import http.client
 import json
+import os
 import statistics
 import threading
 import time
@@ -68,7 +70,17 @@ def ask_all(server, streams, tokens, base):
     for run in runs:
         if run.error:
             raise SystemExit(f"{server['name']}: {run.error}")
-    return sum(run.count for run in runs) / elapsed, [run.first for run in runs if run.first is not None]
+    count = sum(run.count for run in runs)
+    return count / elapsed, [run.first for run in runs if run.first is not None], count
+
+
+def processor_seconds(server):
+    """Of the process alone: what it has waited for of its children does not count."""
+    if not server["pid"]:
+        return 0.0
+    with open(f"/proc/{server['pid']}/stat", encoding="ascii") as stat:
+        fields = stat.read().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def main():
@@ -76,25 +88,30 @@ def main():
     parser.add_argument("--streams", default="1,4,16")
     parser.add_argument("--tokens", type=int, default=64)
     parser.add_argument("--rounds", type=int, default=2)
-    parser.add_argument("servers", nargs="+", metavar="NAME=URL[,MODEL]")
+    parser.add_argument("servers", nargs="+", metavar="NAME=URL[,MODEL[,PID]]")
     options = parser.parse_args()
     servers = []
     for text in options.servers:
         name, _, rest = text.partition("=")
-        url, _, model = rest.partition(",")
-        servers.append({"name": name, "url": url, "model": model or "model"})
+        url, model, pid, *_ = [*rest.split(","), "", ""]
+        servers.append({"name": name, "url": url, "model": model or "model", "pid": pid})
     base = 1
     for server in servers:
         ask_all(server, 1, 4, base)  # warm
-    print(f"{'streams':>7}  {'server':<16}{'tokens/s':>9}{'ratio':>7}{'first p50 s':>13}{'ratio':>7}{'p99 s':>8}")
+    print(f"{'streams':>7}  {'server':<16}{'tokens/s':>9}{'ratio':>7}{'first p50 s':>13}{'ratio':>7}{'p99 s':>8}{'us/token':>10}")
     for streams in (int(text) for text in options.streams.split(",")):
         rates = {server["name"]: [] for server in servers}
+        used = {server["name"]: 0.0 for server in servers}
+        tokens = {server["name"]: 0 for server in servers}
         firsts = {server["name"]: [] for server in servers}
         for round_number in range(options.rounds):
             order = servers if round_number % 2 == 0 else servers[::-1]
             for server in order:
                 base += streams
-                rate, first = ask_all(server, streams, options.tokens, base)
+                before = processor_seconds(server)
+                rate, first, count = ask_all(server, streams, options.tokens, base)
+                used[server["name"]] += processor_seconds(server) - before
+                tokens[server["name"]] += count
                 rates[server["name"]].append(rate)
                 firsts[server["name"]] += first
         first_rate = statistics.mean(rates[servers[0]["name"]])
@@ -105,7 +122,8 @@ def main():
             median = statistics.median(times)
             last = times[min(len(times) - 1, int(len(times) * 0.99))]
             print(f"{streams:>7}  {server['name']:<16}{rate:>9.1f}{rate / first_rate:>7.2f}{median:>13.3f}"
-                  f"{median / first_median:>7.2f}{last:>8.3f}")
+                  f"{median / first_median:>7.2f}{last:>8.3f}"
+                  + (f"{used[server['name']] / tokens[server['name']] * 1e6:>10.0f}" if server["pid"] else ""))
 
 
 if __name__ == "__main__":

@@ -104,7 +104,9 @@ class WithoutNamespacesTest(unittest.TestCase):
                     self.assertFalse(result.succeeded, str(result))
                     continue
                 self.assertIsNotNone(result.report, str(result))
-                if result.report.get("error"):
+                if case.verdict == ("SetupFailed",):
+                    self.assertEqual(result.report["error"]["code"], "InvalidInput")  # refused anywhere
+                elif result.report.get("error"):
                     self.check_refusal(result, profile)
                 else:
                     self.check_run(case, result)
