@@ -80,30 +80,30 @@ int restrict_mount(int tree, std::uint64_t set, int map_user_ns) {
       ::syscall(SYS_mount_setattr, tree, "", flags, &attributes, sizeof attributes));
 }
 
-/// A tiny tmpfs with nothing to see: a directory nobody may enter, and in it a file nobody may
+/// What covers are copies of lies on the root itself: before Linux 6.15 a mount can be copied from
+/// an attached one only. Names with nothing to see: a directory nobody may enter, a file nobody may
 /// open.
-int make_cover() {
-  const int context = static_cast<int>(::syscall(SYS_fsopen, "tmpfs", FSOPEN_CLOEXEC));
-  if (context < 0) return -1;
-  const auto set = [context](const char* key, const char* value) {
-    return ::syscall(SYS_fsconfig, context, FSCONFIG_SET_STRING, key, value, 0);
-  };
-  int mount_fd = -1;
-  if (set("size", "4k") == 0 && set("nr_inodes", "4") == 0 && set("mode", "0700") == 0 &&
-      ::syscall(SYS_fsconfig, context, FSCONFIG_CMD_CREATE, nullptr, nullptr, 0) == 0) {
-    mount_fd =
-        static_cast<int>(::syscall(SYS_fsmount, context, FSMOUNT_CLOEXEC,
-                                   MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC));
-  }
-  ::close(context);
-  if (mount_fd < 0) return -1;
-  const int file = ::openat(mount_fd, "file", O_CREAT | O_CLOEXEC | O_WRONLY, 0);
+constexpr const char* kCovers = ".covers";
+
+int make_covers(int root) {
+  if (::mkdirat(root, kCovers, 0700) != 0) return -1;
+  const int covers = ::openat(root, kCovers, O_PATH | O_DIRECTORY | O_CLOEXEC);
+  if (covers < 0) return -1;
+  const int file = ::openat(covers, "file", O_CREAT | O_EXCL | O_CLOEXEC | O_WRONLY, 0);
+  const bool made = file >= 0 && ::mkdirat(covers, "directory", 0) == 0;
   if (file >= 0) ::close(file);
-  if (::mkdirat(mount_fd, "directory", 0) != 0) {
-    ::close(mount_fd);
-    return -1;
-  }
-  return mount_fd;
+  if (made) return covers;
+  ::close(covers);
+  return -1;
+}
+
+/// The copies stay; their originals need no name.
+bool remove_covers(int root, int covers) {
+  const bool removed = ::unlinkat(covers, "file", 0) == 0 &&
+                       ::unlinkat(covers, "directory", AT_REMOVEDIR) == 0 &&
+                       ::unlinkat(root, kCovers, AT_REMOVEDIR) == 0;
+  ::close(covers);
+  return removed;
 }
 
 int attach(int tree, int place) {
@@ -188,19 +188,17 @@ const char* open_trees(std::span<PlannedEntry> view) {
 const char* enter_view(std::span<PlannedEntry> view,
                        const char* root_data,
                        const char* scratch_data) {
-  int cover = -1;
-  for (const PlannedEntry& entry : view) {
-    if (entry.kind == ViewKind::Cover && cover < 0) cover = make_cover();
-  }
   if (::mount("symbiont", kMountPoint, "tmpfs", kPlainFlags, root_data) != 0)
     return "mount the root";
   if (::chdir(kMountPoint) != 0) return "enter the root";
   const int root = ::open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
   if (root < 0) return "open the root";
+  int covers = -1;
   for (const PlannedEntry& entry : view) {
-    if (const char* failed = add_entry(root, cover, entry, scratch_data)) return failed;
+    if (entry.kind == ViewKind::Cover && covers < 0) covers = make_covers(root);
+    if (const char* failed = add_entry(root, covers, entry, scratch_data)) return failed;
   }
-  if (cover >= 0) ::close(cover);
+  if (covers >= 0 && !remove_covers(root, covers)) return "remove the names of covers";
   if (::syscall(SYS_pivot_root, ".", ".") != 0) return "pivot into the root";
   if (::umount2(".", kDetach) != 0) return "detach the host's tree";
   if (::chdir("/") != 0) return "enter the root";
