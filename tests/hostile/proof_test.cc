@@ -61,6 +61,7 @@ std::string refusal_of(const Sabotage& sabotage, bool own_network = true, bool g
   SandboxProfile profile;
   profile.resources.max_memory_mb = 64;
   profile.filesystem.read_paths = {"/usr"};
+  profile.filesystem.denied_paths = {"/usr/sbin"};  // a cover, which older kernels make otherwise
   profile.filesystem.allow_temp_files = true;
   profile.filesystem.max_file_size_mb = 7;
   SandboxCommand command;
