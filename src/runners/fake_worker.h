@@ -50,13 +50,13 @@ class FakeWorker {
   }
   void locked() { ipc::encode_locked(builder_), send(); }
   void progress(float fraction) { ipc::encode_progress(builder_, fraction), send(); }
-  void ready() {
+  void ready(std::uint32_t embedding_size = 2) {
     ipc::encode_ready(builder_, {.context_tokens = 4096,
                                  .vocabulary = 10,
                                  .engine = "fake 1",
                                  .has_template = true,
                                  .max_sequences = 1,
-                                 .embedding_size = 2});
+                                 .embedding_size = embedding_size});
     send();
   }
   void token(std::uint64_t id,
@@ -80,13 +80,13 @@ class FakeWorker {
   }
   void failed(const ipc::FailureReport& report) { ipc::encode_failed(builder_, report), send(); }
   /// Locked, takes the model, Ready. Returns the model's descriptor.
-  UniqueFd start_up() {
+  UniqueFd start_up(std::uint32_t embedding_size = 2) {
     locked();
     const auto frame = channel_.receive(std::nullopt, true);
     if (!frame.has_value() || (*frame)->body_as_Load() == nullptr) return UniqueFd();
     UniqueFd model = channel_.take_fd();
     progress(0.5F);
-    ready();
+    ready(embedding_size);
     return model;
   }
 

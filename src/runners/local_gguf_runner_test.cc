@@ -388,6 +388,19 @@ TEST_F(LocalGgufRunnerTest, MakesAnEmbeddingOfEachText) {
   EXPECT_EQ(outcome->metadata.usage.prompt_tokens, 7U);
 }
 
+TEST_F(LocalGgufRunnerTest, AnAnswerOfTooManyNumbersIsRefusedBeforeItIsMade) {
+  auto runner = make(
+      [](FakeWorker& worker) {
+        (void)worker.start_up(ipc::kMaxEmbeddingValues);
+        EXPECT_FALSE(worker.next_execute().has_value()) << "it was asked for all the same";
+        return Verdict{.kind = VerdictKind::Exited};
+      },
+      {.embeddings = true});
+  const std::vector<ChatMessage> texts(17, {"user", "a"});  // 16 times 2^16 is the most
+  const auto outcome = runner->execute_chat(texts, embedding(), nullptr, {});
+  EXPECT_EQ(kind_of(outcome), "InvalidInput");
+}
+
 TEST_F(LocalGgufRunnerTest, OtherEmbeddingsThanWereAskedForAreABreach) {
   using Act = std::function<void(FakeWorker&, std::uint64_t id)>;
   const std::vector<float> right = {1.0F, 0.0F};

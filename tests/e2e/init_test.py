@@ -71,6 +71,15 @@ class InitTest(unittest.TestCase):
         self.assertIn("[slm]", self.config.read_text())
         self.assertEqual(list(self.folder.iterdir()), [self.config])  # nothing half written
 
+    def test_replaces_nothing_but_a_file(self):
+        real = self.folder / "real"
+        real.write_text("# mine\n")
+        self.config.symlink_to(real)
+        for output in (self.config, "/dev/null"):
+            self.assertIn("is no regular file", self.call("init", MODEL, "--output", output, "--force", code=2).stderr)
+        self.assertTrue(self.config.is_symlink() and pathlib.Path("/dev/null").is_char_device())
+        self.assertEqual(real.read_text(), "# mine\n")
+
     def test_writes_elsewhere_and_says_what_to_type(self):
         result = self.call("init", MODEL, "--output", "site.toml")
         self.assertIn("symbiont serve --config site.toml", result.stdout)
