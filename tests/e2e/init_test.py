@@ -75,9 +75,11 @@ class InitTest(unittest.TestCase):
         real = self.folder / "real"
         real.write_text("# mine\n")
         self.config.symlink_to(real)
-        for output in (self.config, "/dev/null"):
+        pipe = self.folder / "pipe"
+        os.mkfifo(pipe)
+        for output in (self.config, pipe):
             self.assertIn("is no regular file", self.call("init", MODEL, "--output", output, "--force", code=2).stderr)
-        self.assertTrue(self.config.is_symlink() and pathlib.Path("/dev/null").is_char_device())
+        self.assertTrue(self.config.is_symlink() and pipe.is_fifo())
         self.assertEqual(real.read_text(), "# mine\n")
 
     def test_writes_elsewhere_and_says_what_to_type(self):
