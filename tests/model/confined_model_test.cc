@@ -79,11 +79,18 @@ TEST_F(ConfinedModel, DiesWithItsRunner) {
 TEST_F(ConfinedModel, CancelStopsWithinAStepAndKeepsTheText) {
   const auto runner = runner_for(tiny());
   std::stop_source stop;
-  std::size_t pieces = 0;
+  // Stopped at its first text until the Cancel is on its way, so that no machine is too fast.
+  std::jthread resume;
   const auto result = runner->execute(
       "go on", greedy(400),
       [&](std::string_view) {
-        if (++pieces == 3) stop.request_stop();
+        if (resume.joinable()) return true;
+        ::kill(runner->worker_pid(), SIGSTOP);
+        stop.request_stop();
+        resume = std::jthread([pid = runner->worker_pid()] {
+          std::this_thread::sleep_for(milliseconds(100));
+          ::kill(pid, SIGCONT);
+        });
         return true;
       },
       stop.get_token());
@@ -97,12 +104,18 @@ TEST_F(ConfinedModel, TimeoutMidAnswerKeepsTheText) {
   const auto runner = runner_for(tiny());
   ASSERT_TRUE(runner->health_check().has_value());
   ExecutionOptions options = greedy(450);
-  options.timeout = milliseconds(60);
+  options.timeout = milliseconds(400);
+  // Stopped at its first text until the time is over, so that no machine is too fast for this.
+  std::jthread resume;
   const auto result = runner->execute(
       "go on", options,
-      [](std::string_view) {
-        std::this_thread::sleep_for(
-            milliseconds(5));  // a slow reader: the answer cannot be complete in time
+      [&](std::string_view) {
+        if (resume.joinable()) return true;
+        ::kill(runner->worker_pid(), SIGSTOP);
+        resume = std::jthread([pid = runner->worker_pid()] {
+          std::this_thread::sleep_for(milliseconds(500));
+          ::kill(pid, SIGCONT);
+        });
         return true;
       },
       {});
