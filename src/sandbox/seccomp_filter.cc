@@ -79,6 +79,10 @@ void load_rules(FilterAssembler& out, std::uint32_t deny) {
   out.without_bits(SYS_newfstatat, 3, ~static_cast<std::uint32_t>(0x1000),
                    deny);                        // AT_EMPTY_PATH and nothing else
   out.one_of(SYS_fcntl, 1, {1, 2, 3, 4}, deny);  // F_GETFD F_SETFD F_GETFL F_SETFL
+#if defined(SYS_arch_prctl)
+  // ggml asks for the tile registers of AMX where the processor has them, and does without.
+  out.on_call(SYS_arch_prctl, SECCOMP_RET_ERRNO | EPERM);
+#endif
   out.one_of(SYS_prctl, 0, {PR_SET_NAME, PR_SET_VMA, PR_GET_DUMPABLE}, SECCOMP_RET_ERRNO | EINVAL);
 }
 

@@ -138,6 +138,15 @@ TEST(SeccompFilter, AProfileCanAddACallOrAskForEperm) {
             SECCOMP_RET_ERRNO | static_cast<std::uint32_t>(EPERM));
 }
 
+#if defined(SYS_arch_prctl)
+TEST(SeccompFilter, AskingForTileRegistersIsRefusedWithoutEndingTheWorker) {
+  constexpr std::uint32_t kRequestStatePermission = 0x1023;
+  EXPECT_EQ(evaluate(build_filter({Phase::Load, true, {}}),
+                     call_of(SYS_arch_prctl, {kRequestStatePermission, 18})),
+            SECCOMP_RET_ERRNO | static_cast<std::uint32_t>(EPERM));
+}
+#endif
+
 TEST(SeccompFilter, NamesAndNumbers) {
   EXPECT_EQ(syscall_number("openat").value_or(-1), SYS_openat);
   EXPECT_EQ(syscall_name(SYS_openat), "openat");

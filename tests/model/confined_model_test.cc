@@ -107,18 +107,17 @@ TEST_F(ConfinedModel, TimeoutMidAnswerKeepsTheText) {
   options.timeout = milliseconds(400);
   // Stopped at its first text until the time is over, so that no machine is too fast for this.
   std::jthread resume;
-  const auto result = runner->execute(
-      "go on", options,
-      [&](std::string_view) {
-        if (resume.joinable()) return true;
-        ::kill(runner->worker_pid(), SIGSTOP);
-        resume = std::jthread([pid = runner->worker_pid()] {
-          std::this_thread::sleep_for(milliseconds(500));
-          ::kill(pid, SIGCONT);
-        });
-        return true;
-      },
-      {});
+  const auto result = runner->execute("go on", options,
+                                      [&](std::string_view) {
+                                        if (resume.joinable()) return true;
+                                        ::kill(runner->worker_pid(), SIGSTOP);
+                                        resume = std::jthread([pid = runner->worker_pid()] {
+                                          std::this_thread::sleep_for(milliseconds(500));
+                                          ::kill(pid, SIGCONT);
+                                        });
+                                        return true;
+                                      },
+                                      {});
   ASSERT_FALSE(result.has_value());
   EXPECT_NE(result.error().get_if<runner_error::ExecutionTimeout>(), nullptr)
       << result.error().message();
