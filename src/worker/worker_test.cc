@@ -61,7 +61,7 @@ class RunningWorker {
   RunningWorker(const RunningWorker&) = delete;
   RunningWorker& operator=(const RunningWorker&) = delete;
   ~RunningWorker() {
-    if (pid_ > 0) (void)exit_code();
+    (void)wait();
   }
 
   /// Loads and answers how that ended: Ready's or Failed's content.
@@ -77,7 +77,7 @@ class RunningWorker {
                                .max_sequences = sequences,
                                .memory_bytes = memory,
                                .embeddings = embeddings});
-    EXPECT_TRUE(channel_->send(builder, model.get()).has_value());
+    post(builder, model.get());
     while (const auto* frame = next()) {
       if (const auto* ready = frame->body_as_Ready()) {
         ready_ = ipc::read_ready(*ready);
@@ -93,12 +93,12 @@ class RunningWorker {
   void send(const ipc::ExecuteRequest& request) {
     ipc::Builder builder;
     ipc::encode_execute(builder, request);
-    EXPECT_TRUE(channel_->send(builder).has_value());
+    post(builder);
   }
   void cancel(std::uint64_t id) {
     ipc::Builder builder;
     ipc::encode_cancel(builder, id);
-    EXPECT_TRUE(channel_->send(builder).has_value());
+    post(builder);
   }
   /// Collects until request `id` ends; `on_token` after each Token.
   template <typename OnToken>
@@ -150,21 +150,32 @@ class RunningWorker {
     answer.embeddings.emplace_back(embedding.values()->begin(), embedding.values()->end());
   }
 
+  /// Ends the worker by closing its channel; -1 where a signal ended it.
   int exit_code() {
-    channel_.reset();
-    int status = -1;
-    ::waitpid(std::exchange(pid_, -1), &status, 0);
+    const int status = wait();
     return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
   }
   const ipc::fb::Frame* next() {
+    if (!channel_.has_value()) return nullptr;
     const auto frame = channel_->receive(steady_clock::now() + std::chrono::seconds(60));
-    if (!frame.has_value()) ADD_FAILURE() << frame.error().message();
-    return frame.has_value() ? *frame : nullptr;
+    if (frame.has_value()) return *frame;
+    ADD_FAILURE() << frame.error().message() << "; the worker's wait status is " << wait();
+    return nullptr;
   }
   [[nodiscard]] const ipc::ReadyReport& ready() const { return ready_; }
   ipc::Channel& channel() { return *channel_; }
 
  private:
+  void post(ipc::Builder& builder, int fd = -1) {
+    EXPECT_TRUE(channel_.has_value() && channel_->send(builder, fd).has_value());
+  }
+  int wait() {
+    channel_.reset();
+    int status = -1;
+    if (pid_ > 0) ::waitpid(std::exchange(pid_, -1), &status, 0);
+    return status;
+  }
+
   pid_t pid_ = -1;
   std::optional<ipc::Channel> channel_;
   ipc::ReadyReport ready_;
