@@ -5,6 +5,7 @@ import json
 import os
 import pathlib
 import re
+import shutil
 import signal
 import socket
 import ssl
@@ -302,21 +303,60 @@ class Processes(Folder):
         daemon.stop()
         self.assertFalse(path.exists())
 
-    def test_tls(self):
-        certificate, private = str(self.folder / "cert.pem"), str(self.folder / "key.pem")
+    def make_certificate(self, name):
+        """A self-signed certificate for 127.0.0.1 and its key: their paths."""
+        certificate, private = self.folder / f"{name}.pem", self.folder / f"{name}-key.pem"
         subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
-                        "-keyout", private, "-out", certificate, "-days", "2", "-subj", "/CN=localhost", "-addext",
+                        "-keyout", private, "-out", certificate, "-days", "2", "-subj", f"/CN={name}", "-addext",
                         "subjectAltName=IP:127.0.0.1"], check=True, capture_output=True)
+        return certificate, private
+
+    def tls_daemon(self, certificate, private):
+        """A daemon, its port, and a function that connects trusting one certificate only."""
         daemon = Daemon("--config", self.write_config(
             f'[server.tls]\ncertificate_file = "{certificate}"\nprivate_key_file = "{private}"'))
         self.addCleanup(daemon.stop)
         port = int(re.search(r"https://127\.0\.0\.1:(\d+)", daemon.text)[1])
-        connection = http.client.HTTPSConnection("127.0.0.1", port, timeout=60,
-                                                 context=ssl.create_default_context(cafile=certificate))
+        return daemon, lambda trusted: http.client.HTTPSConnection(
+            "127.0.0.1", port, timeout=60, context=ssl.create_default_context(cafile=trusted))
+
+    def assert_streams(self, connection):
+        body = {"model": "small", "messages": [{"role": "user", "content": "Hi"}], "max_tokens": 3, "stream": True}
+        connection.request("POST", "/v1/chat/completions", json.dumps(body))
+        self.assertIn(b"[DONE]", connection.getresponse().read())
+
+    def test_tls(self):
+        certificate, private = self.make_certificate("localhost")
+        _, connect = self.tls_daemon(certificate, private)
+        connection = connect(certificate)
         for _ in range(2):
-            body = {"model": "small", "messages": [{"role": "user", "content": "Hi"}], "max_tokens": 3, "stream": True}
-            connection.request("POST", "/v1/chat/completions", json.dumps(body))
-            self.assertIn(b"[DONE]", connection.getresponse().read())
+            self.assert_streams(connection)
+
+    def test_a_renewed_certificate_is_taken_over_without_dropping_a_connection(self):
+        certificate, private = self.make_certificate("old")
+        old = shutil.copy(certificate, self.folder / "copy-of-old.pem")
+        daemon, connect = self.tls_daemon(certificate, private)
+        before = connect(old)
+        self.assert_streams(before)
+        new, new_private = self.make_certificate("new")
+        os.replace(new_private, private)
+        os.replace(shutil.copy(new, self.folder / "next.pem"), certificate)
+        daemon.process.send_signal(signal.SIGHUP)
+        self.assertTrue(until(lambda: daemon.events("reloaded")), daemon.log)
+        self.assert_streams(connect(new))
+        with self.assertRaises(ssl.SSLCertVerificationError):
+            connect(old).connect()
+        self.assert_streams(before)
+
+    def test_a_certificate_without_its_key_changes_nothing(self):
+        certificate, private = self.make_certificate("old")
+        daemon, connect = self.tls_daemon(certificate, private)
+        old = shutil.copy(certificate, self.folder / "copy-of-old.pem")
+        os.replace(self.make_certificate("new")[0], certificate)
+        daemon.process.send_signal(signal.SIGHUP)
+        self.assertTrue(until(lambda: daemon.events("reload_failed")), daemon.log)
+        self.assertIn(private.name, daemon.events("reload_failed")[0]["message"])
+        self.assert_streams(connect(old))
 
     def test_refuses_to_be_open_to_the_network(self):
         result = subprocess.run([BINARY, "serve", "--model", MODEL, "--listen", "0.0.0.0:0"], capture_output=True,
