@@ -7,10 +7,6 @@ namespace symbiont::sandbox {
 namespace {
 
 constexpr std::uint64_t kMiB = 1U << 20U;
-// How long threads of the engine spin for each other before they sleep (libgomp). Its own default
-// of 300,000 is no faster on an idle machine and seven times slower where others want the
-// processor; 0 is three times slower on an idle one. bench/README.md has the figures.
-constexpr const char* kEngineWaits = "GOMP_SPINCOUNT=1000";
 
 }  // namespace
 
@@ -37,7 +33,6 @@ Policy worker_policy(const SandboxProfile& profile,
   policy.kill_on_violation = profile.security.strict_syscall_filtering;
   policy.undumpable = profile.security.disable_debugging;
   policy.strict = strict;
-  policy.environment = {kEngineWaits};
   return policy;
 }
 

@@ -20,6 +20,7 @@
 #include "worker/batch_loop.h"
 #include "worker/chat_template.h"
 #include "worker/llama_engine.h"
+#include "worker/openmp.h"
 #include "worker/textkit/textkit.h"
 
 namespace symbiont::worker {
@@ -146,6 +147,7 @@ Status serve(ipc::Channel& channel, const Locks& locks, bool& load_failed) {
     return channel.send(builder);
   }
   settle_allocator();
+  settle_openmp();
   const ipc::ReadyReport ready = (*engine)->describe();
   SYMBIONT_TRY_STATUS(locks.before_inference());
   ipc::encode_ready(builder, ready);

@@ -60,9 +60,7 @@ class RunningWorker {
   }
   RunningWorker(const RunningWorker&) = delete;
   RunningWorker& operator=(const RunningWorker&) = delete;
-  ~RunningWorker() {
-    (void)wait();
-  }
+  ~RunningWorker() { (void)wait(); }
 
   /// Loads and answers how that ended: Ready's or Failed's content.
   Answer load(UniqueFd model,
