@@ -204,6 +204,23 @@ std::unexpected<SlmRunnerError> io_error(std::string what) {
   return failed(SlmRunnerError(runner_error::IoError{std::move(what), errno}));
 }
 
+/// `spec` and `patience` outlive it.
+std::expected<Startup, SlmRunnerError> spawn(sandbox::Launcher& launcher,
+                                             const WorkerSpec& spec,
+                                             const Patience& patience) {
+  std::array<int, 2> sockets{-1, -1};
+  if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sockets.data()) != 0) {
+    return io_error("socketpair for a worker");
+  }
+  UniqueFd ours(sockets[0]);
+  UniqueFd theirs(sockets[1]);
+  UniqueFd wake(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  if (!wake.is_valid()) return io_error("eventfd for a worker");
+  auto process = launcher.spawn(spec.policy, std::move(theirs));
+  if (!process.has_value()) return failed(error_from_spawn(process.error(), launcher, spec.policy));
+  return Startup(spec, patience, *std::move(process), std::move(ours), std::move(wake));
+}
+
 }  // namespace
 
 SlmRunnerError give_up_error(const Patience& patience) {
@@ -230,22 +247,25 @@ std::expected<StartedWorker, SlmRunnerError> start_worker(sandbox::Launcher& lau
                                                           const WorkerSpec& spec,
                                                           ModelFile& model,
                                                           const Patience& patience) {
-  std::array<int, 2> sockets{-1, -1};
-  if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sockets.data()) != 0) {
-    return io_error("socketpair for a worker");
-  }
-  UniqueFd ours(sockets[0]);
-  UniqueFd theirs(sockets[1]);
-  UniqueFd wake(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
-  if (!wake.is_valid()) return io_error("eventfd for a worker");
-  auto process = launcher.spawn(spec.policy, std::move(theirs));
-  if (!process.has_value()) return failed(error_from_spawn(process.error(), launcher, spec.policy));
-
-  Startup startup(spec, patience, *std::move(process), std::move(ours), std::move(wake));
+  SYMBIONT_TRY(Startup startup, spawn(launcher, spec, patience));
   StartStatus outcome = startup.lock_and_prove();
   if (outcome.has_value()) outcome = startup.load(model);
   if (!outcome.has_value()) return failed(startup.give_up(std::move(outcome).error()));
   return startup.take();
+}
+
+std::expected<std::chrono::milliseconds, SlmRunnerError> try_start(sandbox::Launcher& launcher,
+                                                                   const sandbox::Policy& policy) {
+  const auto began = steady_clock::now();
+  const WorkerSpec spec{.policy = policy, .on_load_progress = {}};
+  const Patience patience{
+      .deadline = began + kLockTimeout, .limit = kLockTimeout, .stop_token = {}};
+  SYMBIONT_TRY(Startup startup, spawn(launcher, spec, patience));
+  const StartStatus outcome = startup.lock_and_prove();
+  if (!outcome.has_value()) return failed(startup.give_up(outcome.error()));
+  const auto took = steady_clock::now() - began;
+  (void)startup.take();  // whose end ends the worker
+  return std::chrono::ceil<std::chrono::milliseconds>(took);
 }
 
 }  // namespace symbiont

@@ -58,6 +58,11 @@ struct StartedWorker {
                                                                         ModelFile& model,
                                                                         const Patience& patience);
 
+/// As far as the proof and no further: nothing untrusted is read, and nothing is left running. How
+/// long it took.
+[[nodiscard]] std::expected<std::chrono::milliseconds, SlmRunnerError> try_start(
+    sandbox::Launcher& launcher, const sandbox::Policy& policy);
+
 /// Verdict, controls and use of resources of a worker's process.
 void fill_from_process(sandbox::SandboxedProcess& process,
                        const Verdict& verdict,

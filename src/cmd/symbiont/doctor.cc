@@ -17,6 +17,7 @@
 #include "cmd/symbiont/commands.h"
 #include "cmd/symbiont/table.h"
 #include "observe/json.h"
+#include "runners/worker_startup.h"
 #include "sandbox/sandbox.h"
 
 namespace symbiont::cli {
@@ -73,13 +74,32 @@ std::vector<Fact> host_facts(const ControlReport& controls) {
       {"lsm", first_line_of("/sys/kernel/security/lsm")}};
 }
 
-std::string print_json(const ControlReport& controls, bool enforceable) {
+/// A worker started for a try: whether what the table says holds together.
+struct Trial {
+  bool works = false;
+  bool strict = true;
+  std::string text;
+};
+
+Trial try_worker(sandbox::Policy policy, bool strict) {
+  policy.strict = strict;
+  const std::unique_ptr<sandbox::Launcher> launcher = sandbox::make_launcher();
+  const auto took = try_start(*launcher, policy);
+  if (!took.has_value()) return {false, strict, took.error().message()};
+  return {true, strict,
+          fmt::format("a worker{} was locked in and looked at from outside in {} ms",
+                      strict ? "" : " with --degraded", took->count())};
+}
+
+std::string print_json(const ControlReport& controls, const Trial& trial, bool enforceable) {
   observe::Json host = observe::Json::object();
   for (const Fact& fact : host_facts(controls))
     host[fact.name] = fact.value;
-  observe::Json json = {{"default_profile_enforceable", enforceable},
-                        {"host", std::move(host)},
-                        {"controls", observe::to_json(controls)}};
+  observe::Json json = {
+      {"default_profile_enforceable", enforceable},
+      {"host", std::move(host)},
+      {"trial", {{"works", trial.works}, {"strict", trial.strict}, {"message", trial.text}}},
+      {"controls", observe::to_json(controls)}};
   for (const auto& [control_name, control] : controls) {
     if (!control.remedy.empty()) json["controls"][control_name]["remedy"] = control.remedy;
   }
@@ -98,7 +118,21 @@ Paint paint_of(ControlState state) {
   return Paint::None;
 }
 
-std::string print_text(const ControlReport& controls, const std::vector<std::string>& missing) {
+std::string conclusion(const Trial& trial, const std::vector<std::string>& missing, bool colour) {
+  if (!missing.empty()) {
+    std::string names;
+    for (const std::string& name : missing)
+      names += (names.empty() ? "" : ", ") + name;
+    return painted(Paint::Red, fmt::format("The default profile cannot be enforced: {}.", names),
+                   colour);
+  }
+  if (!trial.works) return painted(Paint::Red, "No worker can be started on this host.", colour);
+  return painted(Paint::Green, "The default profile is enforced in full on this host.", colour);
+}
+
+std::string print_text(const ControlReport& controls,
+                       const Trial& trial,
+                       const std::vector<std::string>& missing) {
   const bool colour = wants_colour(STDOUT_FILENO);
   Table facts({});
   for (const Fact& fact : host_facts(controls))
@@ -119,18 +153,8 @@ std::string print_text(const ControlReport& controls, const std::vector<std::str
     out +=
         painted(Paint::Bold, "What would help", colour) + "\n" + remedies.to_string(colour) + "\n";
   }
-  if (missing.empty()) {
-    return out +
-           painted(Paint::Green, "The default profile is enforced in full on this host.", colour) +
-           "\n";
-  }
-  std::string names;
-  for (const std::string& name : missing)
-    names += (names.empty() ? "" : ", ") + name;
-  return out +
-         painted(Paint::Red, fmt::format("The default profile cannot be enforced: {}.", names),
-                 colour) +
-         "\n";
+  out += fmt::format("trial  {}\n\n", trial.text);
+  return out + conclusion(trial, missing, colour) + "\n";
 }
 
 /// Controls that refuse a strict start under the default profile.
@@ -146,14 +170,17 @@ std::vector<std::string> missing_controls(const ControlReport& controls) {
 int doctor(bool json) {
   const auto worker = sandbox::find_program("symbiont-worker");
   if (!worker.has_value()) return report(to_failure(worker.error()), json);
-  const auto probed = sandbox::probe_host(sandbox::worker_policy(SandboxProfile{}, *worker, true));
+  const sandbox::Policy policy = sandbox::worker_policy(SandboxProfile{}, *worker, true);
+  const auto probed = sandbox::probe_host(policy);
   if (!probed.has_value()) return report(to_failure(probed.error()), json);
   const ControlReport& controls = *probed;
   const std::vector<std::string> missing = missing_controls(controls);
-  const Status written =
-      write_stdout(json ? print_json(controls, missing.empty()) : print_text(controls, missing));
+  const Trial trial = try_worker(policy, missing.empty());
+  const bool enforceable = missing.empty() && trial.works;
+  const Status written = write_stdout(json ? print_json(controls, trial, enforceable)
+                                           : print_text(controls, trial, missing));
   if (!written.has_value()) return to_int(ExitCode::ReaderGone);
-  return to_int(missing.empty() ? ExitCode::Ok : ExitCode::ControlUnavailable);
+  return to_int(enforceable ? ExitCode::Ok : ExitCode::ControlUnavailable);
 }
 
 }  // namespace
