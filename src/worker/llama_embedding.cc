@@ -3,29 +3,15 @@
 #include <llama.h>
 
 #include <algorithm>
-#include <array>
 #include <string>
 
 #include "worker/llama_engine.h"
+#include "worker/llama_metadata.h"
 
 namespace symbiont::worker {
-namespace {
-
-/// The model's own value for "ARCHITECTURE.`key`"; empty: it has none.
-std::string metadata(const llama_model* model, const std::string& key) {
-  std::array<char, 128> text{};
-  if (llama_model_meta_val_str(model, "general.architecture", text.data(), text.size()) < 0)
-    return {};
-  const std::string name = std::string(text.data()) + "." + key;
-  if (llama_model_meta_val_str(model, name.c_str(), text.data(), text.size()) < 0) return {};
-  return text.data();
-}
-
-}  // namespace
-
 std::optional<Pooling> pooling_of(const llama_model* model) {
-  if (metadata(model, "attention.causal") == "false") return std::nullopt;
-  const std::string pooling = metadata(model, "pooling_type");
+  if (model_metadata(model, "attention.causal") == "false") return std::nullopt;
+  const std::string pooling = model_metadata(model, "pooling_type");
   if (pooling == std::to_string(LLAMA_POOLING_TYPE_CLS)) return Pooling::First;
   if (pooling == std::to_string(LLAMA_POOLING_TYPE_LAST)) return Pooling::Last;
   if (pooling == std::to_string(LLAMA_POOLING_TYPE_RANK)) return std::nullopt;

@@ -14,6 +14,7 @@
 
 #include <fmt/format.h>
 
+#include "worker/llama_cells.h"
 #include "worker/llama_embedding.h"
 #include "worker/llama_sampler.h"
 
@@ -204,35 +205,6 @@ class Engine final : public LlamaEngine {
   const Interrupt* interrupt_ = nullptr;  // of the decode that runs
 };
 
-// What the engine takes beside weights and cells: the compute buffers of a batch, its own code.
-constexpr std::uint64_t kEngineBytes = 160ULL << 20U;
-constexpr std::uint64_t kCellGranule = 256;  // llama.cpp rounds a context up to it
-
-/// Bytes of one cell with 16-bit keys and values, if a head is as wide as usual.
-std::uint64_t cell_bytes(const llama_model* model) {
-  const auto at_least_one = [](std::int32_t n) {
-    return static_cast<std::uint64_t>(std::max(n, 1));
-  };
-  const std::uint64_t head =
-      at_least_one(llama_model_n_embd(model)) / at_least_one(llama_model_n_head(model));
-  constexpr std::uint64_t kKeyAndValue = 2 * sizeof(std::uint16_t);
-  return std::max<std::uint64_t>(1, kKeyAndValue * at_least_one(llama_model_n_layer(model)) *
-                                        at_least_one(llama_model_n_head_kv(model)) * head);
-}
-
-/// Cells for all sequences: `context` for each where memory allows, never less than for one.
-std::uint32_t choose_cells(const llama_model* model,
-                           const ipc::LoadRequest& load,
-                           std::uint32_t context) {
-  const std::uint64_t wanted = std::uint64_t{context} * load.max_sequences;
-  if (load.memory_bytes == 0) return static_cast<std::uint32_t>(wanted);
-  const std::uint64_t rows = load.embeddings ? embedding_bytes(model) : 0;
-  const std::uint64_t taken = llama_model_size(model) + kEngineBytes + rows;
-  const std::uint64_t room = load.memory_bytes > taken ? load.memory_bytes - taken : 0;
-  const std::uint64_t cells = room / cell_bytes(model) / kCellGranule * kCellGranule;
-  return static_cast<std::uint32_t>(std::clamp<std::uint64_t>(cells, context, wanted));
-}
-
 Outcome<void> Engine::make_context(const ipc::LoadRequest& load) {
   const std::int32_t trained = llama_model_n_ctx_train(model_.get());  // negative: absurd
   const std::uint32_t wanted = load.context_tokens == 0 ? kDefaultContext : load.context_tokens;
@@ -288,7 +260,7 @@ Outcome<void> Engine::warm_up() {
   const TokenId last = llama_vocab_n_tokens(vocab_) - 1;
   const std::size_t room = std::max<std::size_t>(context_tokens_ - 1, 1);
   std::vector<TokenId> seen;
-  for (const std::size_t count : {std::min<std::size_t>(room, 8), std::size_t{1}}) {
+  for (const std::size_t count : {std::min<std::size_t>(room, 2), std::size_t{1}}) {
     if (seen.size() + count > context_tokens_) break;
     std::vector<BatchToken> batch(count);
     for (std::size_t i = 0; i < count; ++i) {

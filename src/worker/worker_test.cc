@@ -2,19 +2,23 @@
 #include "worker/worker.h"
 
 #include <fcntl.h>
+#include <ggml-backend.h>
 #include <llama.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <chrono>
 #include <cmath>
 #include <cstdlib>
+#include <fstream>
 #include <map>
 #include <numeric>
 #include <optional>
 #include <set>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -162,6 +166,13 @@ class RunningWorker {
   }
   [[nodiscard]] const ipc::ReadyReport& ready() const { return ready_; }
   ipc::Channel& channel() { return *channel_; }
+  [[nodiscard]] std::uint64_t resident_bytes() const {
+    std::ifstream statm("/proc/" + std::to_string(pid_) + "/statm");
+    std::uint64_t size = 0;
+    std::uint64_t resident = 0;
+    statm >> size >> resident;
+    return resident * static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
+  }
 
  private:
   void post(ipc::Builder& builder, int fd = -1) {
@@ -405,6 +416,29 @@ TEST_F(WorkerTest, WhatDoesNotFitTogetherIsAnsweredInTurn) {
     ASSERT_TRUE(answer.done) << id << ": " << (answer.failure ? answer.failure->message : "");
     const bool whole = answer.done->finish == Finish::Stop || answer.done->completion_tokens == 150;
     EXPECT_TRUE(whole) << id << ": " << answer.done->completion_tokens;
+  }
+}
+
+TEST_F(WorkerTest, CellsTakeNoMemoryUntilTheyAreUsed) {
+  RunningWorker worker;
+  ASSERT_FALSE(worker.load(model(), 4096, 1, 16).failure);  // 1.5 GB of cells
+  EXPECT_THAT(worker.execute(ask_for_paris(1)).text, HasSubstr("Paris"));
+  EXPECT_GT(worker.resident_bytes(), 0U);
+  EXPECT_LT(worker.resident_bytes(), 700U << 20U);
+}
+
+TEST(Cells, AreClearedToWhatIsAskedFor) {
+  for (const std::size_t bytes : {std::size_t{100}, std::size_t{5000}, std::size_t{1'000'001}}) {
+    ggml_backend_buffer_t buffer =
+        ggml_backend_buft_alloc_buffer(ggml_backend_cpu_buffer_type(), bytes);
+    ASSERT_NE(buffer, nullptr);
+    const std::span<char> all(static_cast<char*>(ggml_backend_buffer_get_base(buffer)), bytes);
+    for (const char value : {char{7}, char{0}}) {
+      std::ranges::fill(all, char{1});
+      ggml_backend_buffer_clear(buffer, static_cast<std::uint8_t>(value));
+      EXPECT_EQ(std::ranges::count(all, value), static_cast<std::ptrdiff_t>(bytes));
+    }
+    ggml_backend_buffer_free(buffer);
   }
 }
 
