@@ -1,7 +1,6 @@
 #include "worker/llama_cells.h"
 
 #include <dlfcn.h>
-#include <ggml-backend.h>
 #include <llama.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -10,6 +9,8 @@
 #include <charconv>
 #include <cstring>
 #include <string>
+
+#include <ggml-backend.h>
 
 #include "worker/llama_embedding.h"
 #include "worker/llama_metadata.h"
@@ -84,7 +85,7 @@ extern "C" __attribute__((visibility("default"))) void ggml_backend_buffer_clear
     if (symbiont::worker::give_back(base, ggml_backend_buffer_get_size(buffer))) return;
   }
   using Clear = decltype(&ggml_backend_buffer_clear);
-  static const auto libggml_clear =
+  static const auto kLibggmlClear =
       reinterpret_cast<Clear>(::dlsym(RTLD_NEXT, "ggml_backend_buffer_clear"));
-  libggml_clear(buffer, value);
+  kLibggmlClear(buffer, value);
 }
