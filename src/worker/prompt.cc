@@ -80,8 +80,8 @@ Outcome<std::vector<TokenId>> tokenize_input(const LlamaEngine& engine,
     return std::unexpected(overflow(text.size() / engine.longest_piece(), context, "at least "));
   std::vector<TokenId> tokens = engine.tokenize(part, false);
   if (tokens.empty()) {
-    return std::unexpected(
-        Failure{.kind = FailureKind::InvalidRequest, .message = "a text is empty"});
+    return std::unexpected(Failure{.kind = FailureKind::InvalidRequest,
+                                   .message = "a text has no token of this model"});
   }
   TokenId begin = 0;
   const bool has_begin = engine.begin_token(begin);
