@@ -20,10 +20,6 @@ using std::chrono::steady_clock;
 /// How often a running step looks at the channel: a look is a system call.
 constexpr std::chrono::milliseconds kLookInterval{5};
 constexpr std::size_t kMaxReasonBytes = 512;
-/// Tokens of prompts in one step while others wait for their next token.
-constexpr std::size_t kBusyPrefillTokens = 128;
-/// Cells that a new execution finds free beside its prompt's, so that it is not displaced at once.
-constexpr std::size_t kAnswerHeadroom = 64;
 
 ipc::Deadline deadline_of(const ipc::ExecuteRequest& request) {
   if (request.deadline_ms == 0) return std::nullopt;
@@ -37,10 +33,8 @@ BatchLoop::BatchLoop(ipc::Channel& channel, LlamaEngine& engine)
     : channel_(channel),
       engine_(engine),
       context_tokens_(engine.describe().context_tokens),
-      slots_(engine.describe().max_sequences) {
-  batch_.reserve(kMaxBatchTokens);
-  in_batch_.reserve(kMaxBatchTokens);
-}
+      places_(engine),
+      batch_(places_) {}
 
 Status BatchLoop::run() {
   while (true) {
@@ -119,7 +113,7 @@ Status BatchLoop::send_failed(Failure failure, std::uint64_t id) {
 // Places in the context --------------------------------------------------------------------------
 
 Status BatchLoop::admit() {
-  while (!pending_.empty() && slots_.has_idle()) {
+  while (!pending_.empty() && places_.has_idle()) {
     const auto first = pending_.begin();
     bool over = false;
     if (first->is_new()) SYMBIONT_TRY_STATUS(prepare(*first, over));
@@ -127,9 +121,8 @@ Status BatchLoop::admit() {
       pending_.erase(first);
       continue;
     }
-    const std::size_t wanted = std::min(first->tokens().size() + kAnswerHeadroom, engine_.cells());
-    if (!make_room(wanted) && !active_.empty()) return {};
-    place(*first);
+    if (!places_.make_room_for(*first) && !active_.empty()) return {};
+    places_.place(*first);
     active_.splice(active_.end(), pending_, first);
   }
   return {};
@@ -181,109 +174,14 @@ Outcome<void> BatchLoop::read_prompt(Execution& execution) {
   return {};
 }
 
-/// Frees cells that only caches use until `tokens` more fit. False: they do not.
-bool BatchLoop::make_room(std::size_t tokens) {
-  while (slots_.used() + tokens > engine_.cells()) {
-    const auto oldest = slots_.oldest_cached();
-    if (!oldest) return false;
-    slots_.held(*oldest).clear();
-    forget_beyond_held(*oldest);
-  }
-  return true;
-}
-
-void BatchLoop::place(Execution& execution) {
-  auto choice = slots_.take(execution.request().cache_key, execution.tokens());
-  if (execution.is_embedding()) {  // it needs the vectors of all its tokens, not their cells only
-    choice->kept = 0;
-    choice->shared_from.reset();
-  }
-  std::vector<TokenId>& held = slots_.held(choice->sequence);
-  held.resize(choice->shared_from ? 0 : choice->kept);
-  forget_beyond_held(choice->sequence);
-  if (choice->shared_from && engine_.share(*choice->shared_from, choice->sequence, choice->kept)) {
-    const auto from = execution.tokens().begin();
-    held.assign(from, from + static_cast<std::ptrdiff_t>(choice->kept));
-  }
-  execution.place(choice->sequence, held.size());
-}
-
-/// Makes the engine hold what the bookkeeping says; a model that cannot go back holds nothing.
-void BatchLoop::forget_beyond_held(std::uint32_t sequence) {
-  std::vector<TokenId>& held = slots_.held(sequence);
-  if (!engine_.forget(sequence, held.size())) held.clear();
-}
-
 /// The one that came last gives its cells up and waits at the front.
 void BatchLoop::displace_youngest() {
   const auto last = std::prev(active_.end());
-  const std::uint32_t sequence = last->sequence();
-  slots_.held(sequence).clear();
-  forget_beyond_held(sequence);
-  slots_.release(sequence);
-  last->displace();
+  places_.displace(*last);
   pending_.splice(pending_.begin(), active_, last);
 }
 
 // Steps ------------------------------------------------------------------------------------------
-
-void BatchLoop::add_to_batch(Execution& execution, std::size_t count) {
-  const std::size_t held = slots_.held(execution.sequence()).size();
-  const std::vector<TokenId>& tokens = execution.tokens();
-  for (std::size_t i = held; i < held + count; ++i) {
-    batch_.push_back({.token = tokens[i],
-                      .position = static_cast<std::uint32_t>(i),
-                      .sequence = execution.sequence(),
-                      .wants_logits = i + 1 == tokens.size()});
-    in_batch_.push_back(&execution);
-  }
-}
-
-/// Where both kinds are under way their steps take turns.
-void BatchLoop::choose_outputs() {
-  const bool has_embeddings = std::ranges::any_of(active_, &Execution::is_embedding);
-  const bool has_texts = !std::ranges::all_of(active_, &Execution::is_embedding);
-  const bool embed = has_embeddings && (!has_texts || outputs_ == Outputs::Logits);
-  outputs_ = embed ? Outputs::Embeddings : Outputs::Logits;
-}
-
-/// The same number of tokens of each, beginning with another one every time.
-void BatchLoop::fill_embedding_batch() {
-  std::vector<Execution*> executions;
-  for (Execution& execution : active_) {
-    if (execution.is_embedding()) executions.push_back(&execution);
-  }
-  if (executions.empty()) return;
-  const std::size_t share = std::max<std::size_t>(kMaxEmbeddingBatchTokens / executions.size(), 1);
-  std::ranges::rotate(executions, executions.begin() + static_cast<std::ptrdiff_t>(
-                                                           embedding_steps_++ % executions.size()));
-  for (Execution* execution : executions) {
-    const std::size_t room = kMaxEmbeddingBatchTokens - batch_.size();
-    const std::size_t held = slots_.held(execution->sequence()).size();
-    add_to_batch(*execution, std::min({share, room, execution->tokens().size() - held}));
-  }
-}
-
-void BatchLoop::fill_batch() {
-  batch_.clear();
-  in_batch_.clear();
-  if (outputs_ == Outputs::Embeddings) return fill_embedding_batch();
-  const auto missing = [this](const Execution& execution) {
-    return execution.tokens().size() - slots_.held(execution.sequence()).size();
-  };
-  for (Execution& execution : active_) {
-    if (!execution.is_embedding() && missing(execution) == 1) add_to_batch(execution, 1);
-  }
-  std::size_t room = batch_.empty() ? kMaxBatchTokens : kBusyPrefillTokens;
-  for (Execution& execution : active_) {
-    const std::size_t wanted = missing(execution);
-    if (execution.is_embedding() || wanted == 1) continue;
-    const std::size_t count = std::min(wanted, room);
-    add_to_batch(execution, count);
-    room -= count;
-    if (room == 0) return;
-  }
-}
 
 /// Runs inside llama.cpp's decode, between OpenMP's barriers: nothing may be thrown from here. A
 /// step is given up only when nobody wants its result.
@@ -299,71 +197,61 @@ bool BatchLoop::must_interrupt() {
     thrown_ = std::current_exception();
   }
   return !broken_.has_value() || thrown_ ||
-         std::ranges::all_of(in_batch_,
+         std::ranges::all_of(batch_.owners(),
                              [now](const Execution* e) { return e->stopping(now).has_value(); });
 }
 
-void BatchLoop::keep_batch() {
-  for (const BatchToken& token : batch_)
-    slots_.held(token.sequence).push_back(token.token);
-}
-
-void BatchLoop::drop_batch() {
-  for (const BatchToken& token : batch_)
-    forget_beyond_held(token.sequence);
-}
-
 Status BatchLoop::step() {
-  choose_outputs();
-  fill_batch();
-  while (!make_room(batch_.size()) && active_.size() > 1) {
+  batch_.choose_outputs(active_);
+  batch_.fill(active_);
+  while (!places_.make_room(batch_.tokens().size()) && active_.size() > 1) {
     displace_youngest();
-    fill_batch();
+    batch_.fill(active_);
   }
-  if (batch_.empty()) return {};  // all of this kind gave their places up
+  if (batch_.tokens().empty()) return {};  // all of this kind gave their places up
   Failure failure;
   try {
-    const auto end = engine_.decode(batch_, outputs_, [this] { return must_interrupt(); });
+    const auto end =
+        engine_.decode(batch_.tokens(), batch_.outputs(), [this] { return must_interrupt(); });
     if (thrown_) std::rethrow_exception(std::exchange(thrown_, nullptr));
     SYMBIONT_TRY_STATUS(std::exchange(broken_, Status()));
     if (end.has_value() && *end == DecodeEnd::Done) return sample_batch();
-    drop_batch();
+    batch_.drop();
     if (end.has_value()) return make_up_for(*end);
     failure = end.error();
   } catch (const std::bad_alloc&) {
-    drop_batch();
+    batch_.drop();
     failure = {.kind = FailureKind::OutOfMemory, .message = "out of memory while answering"};
   } catch (const std::exception& error) {
-    drop_batch();
+    batch_.drop();
     failure = {.message = error.what()};
   }
   return fail_active(failure);
 }
 
 Status BatchLoop::sample_batch() {
-  keep_batch();
-  if (outputs_ == Outputs::Embeddings) return pool_batch();
-  for (std::size_t i = 0; i < batch_.size(); ++i) {
-    if (batch_[i].wants_logits) SYMBIONT_TRY_STATUS(sample(*in_batch_[i], i));
+  batch_.keep();
+  if (batch_.outputs() == Outputs::Embeddings) return pool_batch();
+  for (std::size_t i = 0; i < batch_.tokens().size(); ++i) {
+    if (batch_.tokens()[i].wants_logits) SYMBIONT_TRY_STATUS(sample(*batch_.owners()[i], i));
   }
   return {};
 }
 
 Status BatchLoop::pool_batch() {
-  for (std::size_t i = 0; i < batch_.size(); ++i) {
-    Execution& execution = *in_batch_[i];
+  for (std::size_t i = 0; i < batch_.tokens().size(); ++i) {
+    Execution& execution = *batch_.owners()[i];
     const std::span<const float> vector = engine_.embedding(i);
     if (vector.empty()) throw std::runtime_error("the engine made no embedding");
     execution.add_vector(vector, engine_.pooling());
-    const bool is_last = batch_[i].position + 1 == execution.tokens().size();
+    const bool is_last = batch_.tokens()[i].position + 1 == execution.tokens().size();
     if (is_last) SYMBIONT_TRY_STATUS(end_input(execution));
   }
   return {};
 }
 
 Status BatchLoop::end_input(Execution& execution) {
-  slots_.held(execution.sequence()).clear();
-  forget_beyond_held(execution.sequence());
+  places_.forget_all(execution.sequence());
   const std::vector<float> embedding = execution.take_embedding();
   if (!std::ranges::all_of(embedding, [](float value) { return std::isfinite(value); })) {
     const std::uint64_t id = execution.id();
@@ -404,7 +292,7 @@ Status BatchLoop::sample(Execution& execution, std::size_t index) {
   return {};
 }
 
-BatchLoop::Executions::iterator BatchLoop::find(Execution& execution) {
+Executions::iterator BatchLoop::find(Execution& execution) {
   return std::ranges::find(active_, execution.id(), &Execution::id);
 }
 
@@ -420,7 +308,7 @@ void BatchLoop::remove(Executions::iterator at) {
     pending_.erase(at);
     return;
   }
-  slots_.release(at->sequence());
+  places_.release(*at);
   active_.erase(at);
 }
 
@@ -439,8 +327,7 @@ Status BatchLoop::fail_active(const Failure& failure) {
   while (!active_.empty()) {
     const auto first = active_.begin();
     const std::uint64_t id = first->id();
-    slots_.held(first->sequence()).clear();
-    forget_beyond_held(first->sequence());
+    places_.forget_all(first->sequence());
     remove(first);
     SYMBIONT_TRY_STATUS(send_failed(failure, id));
   }

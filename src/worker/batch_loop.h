@@ -1,23 +1,22 @@
 #ifndef SYMBIONT_WORKER_BATCH_LOOP_H_
 #define SYMBIONT_WORKER_BATCH_LOOP_H_
 
-// The loop of a locked worker: requests in, tokens out. Every step decodes the next token of all
-// executions that are answering and a bounded piece of the prompts that are not read yet, so that a
-// long prompt delays nobody by more than one step. Frames that arrive meanwhile are read between
-// steps and within them.
+// The loop of a locked worker: requests in, tokens out. Steps decode the next token of all
+// executions that are answering and pieces of the prompts that are not read yet, of which no more
+// than a bounded number of tokens comes between two tokens of an answer. Frames that arrive
+// meanwhile are read between steps and within them.
 
 #include <chrono>
 #include <exception>
-#include <list>
 #include <span>
-#include <vector>
 
 #include "base/result.h"
 #include "ipc/channel.h"
 #include "ipc/messages.h"
+#include "worker/batch.h"
 #include "worker/execution.h"
 #include "worker/llama_engine.h"
-#include "worker/slots.h"
+#include "worker/places.h"
 
 namespace symbiont::worker {
 
@@ -32,8 +31,6 @@ class BatchLoop {
   [[nodiscard]] Status run();
 
  private:
-  using Executions = std::list<Execution>;  // references stay while others come and go
-
   // Frames.
   [[nodiscard]] Status read_frames(bool wait);
   [[nodiscard]] Status read_frame();
@@ -48,20 +45,11 @@ class BatchLoop {
   [[nodiscard]] Status admit();
   [[nodiscard]] Status prepare(Execution& execution, bool& over);
   [[nodiscard]] Outcome<void> read_prompt(Execution& execution);
-  [[nodiscard]] bool make_room(std::size_t tokens);
-  void place(Execution& execution);
   void displace_youngest();
-  void forget_beyond_held(std::uint32_t sequence);
 
   // Steps.
   [[nodiscard]] Status step();
-  void choose_outputs();
-  void fill_batch();
-  void fill_embedding_batch();
-  void add_to_batch(Execution& execution, std::size_t count);
   [[nodiscard]] bool must_interrupt();
-  void keep_batch();
-  void drop_batch();
   [[nodiscard]] Status sample_batch();
   [[nodiscard]] Status pool_batch();
   [[nodiscard]] Status end_input(Execution& execution);
@@ -77,15 +65,12 @@ class BatchLoop {
   LlamaEngine& engine_;
   const std::size_t context_tokens_;
   ipc::Builder builder_;
-  Slots slots_;
-  Executions pending_;                 // without a place, in the order of arrival
-  Executions active_;                  // with one
-  Outputs outputs_ = Outputs::Logits;  // of this step
-  std::size_t embedding_steps_ = 0;
-  std::vector<BatchToken> batch_;
-  std::vector<Execution*> in_batch_;  // parallel to batch_
-  Status broken_;                     // the first error of the channel within a decode
-  std::exception_ptr thrown_;         // out of a callback that must not throw
+  Places places_;
+  Batch batch_;
+  Executions pending_;         // without a place, in the order of arrival
+  Executions active_;          // with one
+  Status broken_;              // the first error of the channel within a decode
+  std::exception_ptr thrown_;  // out of a callback that must not throw
   std::chrono::steady_clock::time_point last_look_;
 };
 

@@ -6,6 +6,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <list>
 #include <memory>
 #include <optional>
 #include <span>
@@ -39,10 +40,15 @@ class Execution {
   void set_sampler(std::unique_ptr<Sampler> sampler) { sampler_ = std::move(sampler); }
   /// It has a place in the context, with `kept` of its tokens there.
   void place(std::uint32_t sequence, std::size_t kept);
-  /// It has none any more, and starts anew when it gets one.
+  /// Of its prompt `kept` tokens are there now, read for another execution.
+  void share(std::size_t kept) {
+    if (!was_displaced_) cached_ = kept;
+  }
+  /// It has no place any more, and starts anew when it gets one.
   void displace() {
     sequence_.reset();
     pool_.clear();
+    was_displaced_ = true;
   }
   /// Takes a sampled token in.
   [[nodiscard]] Step add(TokenId token, bool is_end, std::string_view piece);
@@ -85,9 +91,12 @@ class Execution {
   std::size_t budget_ = 0;
   std::uint32_t completed_ = 0;
   bool cancelled_ = false;
+  bool was_displaced_ = false;
   std::unique_ptr<Sampler> sampler_;
   TextStream text_;
 };
+
+using Executions = std::list<Execution>;  // references stay while others come and go
 
 }  // namespace symbiont::worker
 

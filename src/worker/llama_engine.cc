@@ -172,7 +172,10 @@ class Engine final : public LlamaEngine {
   std::size_t longest_piece() const override { return longest_piece_; }
   std::size_t cells() const override { return llama_n_ctx(context_.get()); }
   bool forget(std::uint32_t sequence, std::size_t kept) override;
-  bool share(std::uint32_t from, std::uint32_t to, std::size_t count) override;
+  bool can_share() const override {
+    return !llama_model_is_recurrent(model_.get()) && !llama_model_is_hybrid(model_.get());
+  }
+  void share(std::uint32_t from, std::uint32_t to, std::size_t count) override;
   Outcome<DecodeEnd> decode(std::span<const BatchToken> tokens,
                             Outputs outputs,
                             const Interrupt& interrupt) override;
@@ -340,11 +343,9 @@ bool Engine::forget(std::uint32_t sequence, std::size_t kept) {
   return kept == 0;
 }
 
-bool Engine::share(std::uint32_t from, std::uint32_t to, std::size_t count) {
-  if (llama_model_is_recurrent(model_.get()) || llama_model_is_hybrid(model_.get())) return false;
+void Engine::share(std::uint32_t from, std::uint32_t to, std::size_t count) {
   llama_memory_seq_cp(memory(), static_cast<llama_seq_id>(from), static_cast<llama_seq_id>(to), 0,
                       static_cast<llama_pos>(count));
-  return true;
 }
 
 void Engine::fill(std::span<const BatchToken> tokens, Outputs outputs) {

@@ -99,9 +99,11 @@ class LlamaEngine {
   /// Makes `sequence` hold only its first `kept` tokens. False when the model cannot go back: then
   /// it holds none.
   [[nodiscard]] virtual bool forget(std::uint32_t sequence, std::size_t kept) = 0;
+  /// Whether sequences can share tokens: a recurrent state cannot be taken apart.
+  [[nodiscard]] virtual bool can_share() const = 0;
   /// Makes the empty sequence `to` share the first `count` tokens of `from`, at no cost in cells.
-  /// False: this model cannot.
-  [[nodiscard]] virtual bool share(std::uint32_t from, std::uint32_t to, std::size_t count) = 0;
+  /// Only where can_share().
+  virtual void share(std::uint32_t from, std::uint32_t to, std::size_t count) = 0;
   /// One decode of 1 .. kMaxBatchTokens tokens, or 1 .. kMaxEmbeddingBatchTokens for embeddings.
   [[nodiscard]] virtual Outcome<DecodeEnd> decode(std::span<const BatchToken> batch,
                                                   Outputs outputs,

@@ -33,6 +33,9 @@ class Slots {
   [[nodiscard]] std::vector<TokenId>& held(std::uint32_t sequence) {
     return slots_[sequence].tokens;
   }
+  [[nodiscard]] const std::vector<TokenId>& held(std::uint32_t sequence) const {
+    return slots_[sequence].tokens;
+  }
   /// Tokens in all sequences. Shared ones count in each, so this is never too low.
   [[nodiscard]] std::size_t used() const;
   [[nodiscard]] bool has_idle() const;

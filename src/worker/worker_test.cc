@@ -2,7 +2,6 @@
 #include "worker/worker.h"
 
 #include <fcntl.h>
-#include <ggml-backend.h>
 #include <llama.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -22,6 +21,7 @@
 #include <string>
 #include <vector>
 
+#include <ggml-backend.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -398,6 +398,53 @@ TEST_F(WorkerTest, APromptIsRememberedForItsOwnKeyOnly) {
   EXPECT_GT(cached[2], 10);
   EXPECT_EQ(cached[3], 0) << "another agent's prompt";
   EXPECT_EQ(cached[4], cached[2]);
+}
+
+TEST_F(WorkerTest, PromptsThatBeginAlikeAreReadTogetherForTheirOwnKeyOnly) {
+  RunningWorker worker;
+  ASSERT_FALSE(worker.load(model(), 2048, 1, 5).failure);
+  std::string text;
+  for (int i = 0; i < 70; ++i)  // more than one step reads
+    text += "The cat sat on mat " + std::to_string(i) + ". ";
+  std::set<std::uint64_t> ids;
+  for (std::uint64_t id = 1; id <= 5; ++id) {
+    auto request = ask(id, id == 3 ? text + "And then?" : text);
+    request.cache_key = id == 4 ? 8 : 7;
+    request.max_tokens = 4;
+    worker.send(request);
+    ids.insert(id);
+  }
+  const auto answers = worker.collect_all(ids);
+  for (const auto& [id, answer] : answers)
+    ASSERT_TRUE(answer.done) << id << ": " << (answer.failure ? answer.failure->message : "");
+  const std::uint32_t whole = answers.at(1).done->prompt_tokens;
+  EXPECT_GT(whole, 512U);
+  EXPECT_EQ(answers.at(1).done->cached_tokens, 0U);
+  EXPECT_EQ(answers.at(2).done->cached_tokens, whole - 1);
+  EXPECT_GT(answers.at(3).done->cached_tokens, whole - 10);
+  EXPECT_LT(answers.at(3).done->cached_tokens, whole);
+  EXPECT_EQ(answers.at(4).done->cached_tokens, 0U) << "another agent's prompt";
+  EXPECT_EQ(answers.at(5).done->cached_tokens, whole - 1);
+  EXPECT_EQ(answers.at(2).text, answers.at(1).text);
+}
+
+TEST_F(WorkerTest, WhoReadsForOthersMayBeCancelled) {
+  RunningWorker worker;
+  ASSERT_FALSE(worker.load(model(), 2048, 1, 3).failure);
+  std::string text;
+  for (int i = 0; i < 70; ++i)
+    text += "The cat sat on mat " + std::to_string(i) + ". ";
+  for (std::uint64_t id = 1; id <= 3; ++id) {
+    auto request = ask(id, text);
+    request.max_tokens = 4;
+    worker.send(request);
+  }
+  worker.cancel(1);
+  const auto answers = worker.collect_all({1, 2, 3});
+  for (const std::uint64_t id : {2U, 3U}) {
+    ASSERT_TRUE(answers.at(id).done);
+    EXPECT_EQ(answers.at(id).done->completion_tokens, 4U);
+  }
 }
 
 TEST_F(WorkerTest, WhatDoesNotFitTogetherIsAnsweredInTurn) {
