@@ -215,7 +215,7 @@ class WithKeys(Folder):
         self.assertTrue(until(lambda: self.daemon.call("GET", "/v1/models/other", key=self.reader)[0] == 200))
         config.write_text("nonsense = [")
         self.assertEqual(self.daemon.call("POST", "/admin/reload", key=self.admin)[0], 400)
-        self.assertEqual(len(self.daemon.events("reload_failed")), 1)
+        self.assertTrue(until(lambda: len(self.daemon.events("reload_failed")) == 1), self.daemon.log)
         self.assertEqual(self.daemon.call("GET", "/v1/models/other", key=self.reader)[0], 200)
         config.write_text(good)
         self.assertEqual(self.daemon.call("POST", "/admin/reload", key=self.admin)[0], 200)
