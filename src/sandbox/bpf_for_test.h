@@ -32,6 +32,9 @@ inline std::uint32_t evaluate(const Filter& filter, const seccomp_data& call) {
         continue;
       case BPF_RET | BPF_K:
         return op.k;
+      case BPF_JMP | BPF_JA:
+        at += op.k;
+        continue;
       case BPF_JMP | BPF_JEQ | BPF_K:
         jump = accumulator == op.k;
         break;

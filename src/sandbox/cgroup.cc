@@ -281,13 +281,17 @@ Cgroup::~Cgroup() {
   (void)remove();
 }  // a leftover is swept by the next launcher
 
-Status Cgroup::add(pid_t pid) const {
-  std::set<fs::path> joined;  // in version 2 the controllers share one group
+Result<std::vector<UniqueFd>> Cgroup::entrances() const {
+  std::vector<UniqueFd> opened;
+  std::set<fs::path> found;  // in version 2 the controllers share one group
   for (const auto& [controller, place] : directories_) {
-    if (!joined.insert(place.directory).second) continue;
-    SYMBIONT_TRY_STATUS(write_value(place.directory / "cgroup.procs", std::to_string(pid)));
+    if (!found.insert(place.directory).second) continue;
+    const fs::path file = place.directory / "cgroup.procs";
+    UniqueFd fd(::open(file.c_str(), O_WRONLY | O_CLOEXEC));
+    if (!fd.is_valid()) return fail(errno_error("open '" + file.string() + "'"));
+    opened.push_back(std::move(fd));
   }
-  return {};
+  return opened;
 }
 
 CgroupUsage Cgroup::usage() const {

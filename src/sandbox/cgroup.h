@@ -69,7 +69,9 @@ class Cgroup {
   ~Cgroup();
 
   [[nodiscard]] Status set_limits(const CgroupLimits& limits) const;
-  [[nodiscard]] Status add(pid_t pid) const;
+  /// For each group a descriptor that takes a process: one that writes "0" joins. The kernel asks
+  /// for the rights of who opened it.
+  [[nodiscard]] Result<std::vector<UniqueFd>> entrances() const;
   /// Ids of the processes inside; fewer than `at_most`, in no order. Empty without a controller.
   [[nodiscard]] std::vector<pid_t> processes(std::size_t at_most) const;
   /// Figures of the controllers there are; the others stay 0.

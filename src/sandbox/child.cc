@@ -201,13 +201,24 @@ void confine_program(const Steps& steps, const ChildPlan& plan, int program_fd) 
   steps.must_call(restricted, "restrict by Landlock");
 }
 
+/// Late: the start itself is not to be slower for it. Before the filter, which may forbid it.
+void set_priority(const Steps& steps, const ChildPlan& plan) {
+  steps.must_call(::setpriority(PRIO_PROCESS, 0, plan.nice), "set priority");
+}
+
+/// Here and not in the launcher: in version 1 the first of them waits for a grace period of the
+/// kernel, for many milliseconds on a busy machine.
+void join_groups(const Steps& steps, std::span<const int> entrances) {
+  for (const int entrance : entrances)
+    steps.must_call(::write(entrance, "0", 1), "join a control group");
+}
+
 [[noreturn]] void run_program(const InitPlan& init, const ChildPlan* shared) {
   clear_descriptors(init);
   const Steps steps(kChannelFd);
   int fds[PlanFds] = {};
   receive_plan(steps, fds, shared);
   const ChildPlan& plan = *shared;
-  steps.must_call(::setpriority(PRIO_PROCESS, 0, plan.nice), "set priority");
   if (plan.affinity != nullptr) {
     steps.must_call(::sched_setaffinity(0, sizeof *plan.affinity, plan.affinity), "set affinity");
   }
@@ -221,8 +232,10 @@ void confine_program(const Steps& steps, const ChildPlan& plan, int program_fd) 
   attach_descriptors(steps, fds, plan.control);
   if (plan.root == RootKind::EmptyAfterExec) {
     if (plan.keep_capabilities) keep_capabilities_over_exec(steps);
+    set_priority(steps, plan);
   } else {
     confine_program(steps, plan, fds[PlanProgram]);
+    set_priority(steps, plan);
     if (plan.notify) {
       steps.hand_over(StepKind::Notifications, install_filter_with_listener(plan.filter),
                       "install the system call filter");
@@ -245,6 +258,7 @@ void confine_program(const Steps& steps, const ChildPlan& plan, int program_fd) 
 void run_init(const InitPlan& init, const ChildPlan* plan) {
   const Steps steps(init.channel_fd);
   steps.must(tie_to_launcher(init));
+  join_groups(steps, init.group_fds);
   char mapped = 0;
   if (::read(init.channel_fd, &mapped, 1) != 1) ::_exit(kSetupFailed);  // it died or gave up
   if (init.own_namespaces) steps.must(enter_namespaces(init));

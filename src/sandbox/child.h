@@ -25,8 +25,9 @@ inline constexpr int kSetupFailed = 125;  ///< exit code after a report, or for 
 struct InitPlan {
   bool privileged = false;  ///< the namespace's user 0 is the host's: become it first
   bool own_namespaces = true;
-  int channel_fd = -1;  ///< SOCK_SEQPACKET to the launcher
-  int exit_fd = -1;     ///< an ExitReport at the end
+  int channel_fd = -1;             ///< SOCK_SEQPACKET to the launcher
+  int exit_fd = -1;                ///< an ExitReport at the end
+  std::span<const int> group_fds;  ///< cgroup.procs of each group to join
 };
 
 /// A ViewEntry as the child reads it.

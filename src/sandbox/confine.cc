@@ -23,11 +23,11 @@ const char* limit(__rlimit_resource which, rlim_t value, const char* step) {
 
 /// What exec could give back. Needs CAP_SETPCAP.
 const char* forbid_capabilities() {
-  for (int capability = 0;; ++capability) {
-    if (::prctl(PR_CAPBSET_READ, capability, 0, 0, 0) < 0)
-      break;  // past the last one this kernel knows
-    if (::prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) != 0) return "drop the bounding set";
-  }
+  int capability = 0;
+  while (::prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) == 0)
+    ++capability;
+  // EINVAL: past the last one this kernel knows.
+  if (errno != EINVAL || capability == 0) return "drop the bounding set";
   constexpr unsigned kSecureBits = SECBIT_NOROOT | SECBIT_NOROOT_LOCKED | SECBIT_NO_SETUID_FIXUP |
                                    SECBIT_NO_SETUID_FIXUP_LOCKED | SECBIT_KEEP_CAPS_LOCKED |
                                    SECBIT_NO_CAP_AMBIENT_RAISE | SECBIT_NO_CAP_AMBIENT_RAISE_LOCKED;

@@ -125,8 +125,10 @@ class Process final : public SandboxedProcess {
         relay_(std::move(started.relay)) {}
 
   ~Process() override {
-    kill(VerdictKind::Killed);
-    (void)connection_->wait_ended(id_, steady_clock::now() + std::chrono::seconds(5));
+    if (!connection_->wait_ended(id_, steady_clock::now())) {
+      kill(VerdictKind::Killed);
+      (void)connection_->wait_ended(id_, steady_clock::now() + std::chrono::seconds(5));
+    }
     connection_->forget(id_);
   }
   Process(const Process&) = delete;

@@ -73,7 +73,13 @@ std::expected<void, StartFailure> PreparedTree::clone_init(const HostFacts& host
   if (::pipe2(pipe.data(), O_CLOEXEC) != 0) return failed("make a pipe");
   exit_pipe_.reset(pipe[0]);
   const UniqueFd exit_end(pipe[1]);
-  const InitPlan init{host.privileged, host.namespaces, theirs.get(), exit_end.get()};
+  const auto entrances = cgroup_->entrances();
+  if (!entrances.has_value())
+    return failed(entrances.error().message(), entrances.error().sys_errno());
+  std::vector<int> groups;
+  for (const UniqueFd& entrance : *entrances)
+    groups.push_back(entrance.get());
+  const InitPlan init{host.privileged, host.namespaces, theirs.get(), exit_end.get(), groups};
   int pidfd = -1;
   unsigned flags = host.namespaces ? kNamespaces : 0;
   if (host.namespaces && own_network) flags |= unsigned{CLONE_NEWNET};
@@ -105,10 +111,10 @@ std::expected<PreparedTree, StartFailure> PreparedTree::make(const HostFacts& ho
   tree.cgroup_ = std::move(*cgroup);
   SYMBIONT_TRY_STATUS(tree.clone_init(host, own_network));
   tree.outside_id_ = outside_id_of(tree.init_pid_);
-  Status ready = tree.cgroup_->add(tree.init_pid_);
-  if (ready.has_value() && host.namespaces)
-    ready = map_identities(tree.init_pid_, host.privileged, tree.outside_id_);
-  if (!ready.has_value()) return failure(ready.error());
+  if (host.namespaces) {
+    const Status mapped = map_identities(tree.init_pid_, host.privileged, tree.outside_id_);
+    if (!mapped.has_value()) return failure(mapped.error());
+  }
   if (::write(tree.channel_.get(), "m", 1) != 1) return failed("release pid 1");
   return tree;
 }

@@ -308,7 +308,6 @@ class ProgramFilter {
       : options_(options), deny_(deny) {}
 
   Filter build() {
-    out_.start();
     for (const auto& [name, error] : kFallbacks) {
       on(name, SECCOMP_RET_ERRNO | error);
     }
@@ -327,8 +326,7 @@ class ProgramFilter {
       for (const std::string& name : std::set(options_.allowed.begin(), options_.allowed.end()))
         on(name, SECCOMP_RET_ALLOW);
     }
-    out_.ret(deny_);
-    return out_.take();
+    return out_.take(deny_);
   }
 
  private:

@@ -93,7 +93,6 @@ Filter build_filter(const FilterOptions& options) {
                                  ? SECCOMP_RET_KILL_PROCESS
                                  : (SECCOMP_RET_ERRNO | static_cast<std::uint32_t>(EPERM));
   FilterAssembler out;
-  out.start();
   allow_all(out, kInferenceCalls);
   for (const int number : options.extra_allowed)
     out.on_call(number, SECCOMP_RET_ALLOW);
@@ -112,8 +111,7 @@ Filter build_filter(const FilterOptions& options) {
     load_rules(out, deny);
   }
   memory_rules(out, options.phase, deny);
-  out.ret(deny);
-  return out.take();
+  return out.take(deny);
 }
 
 int install_filter(std::span<const sock_filter> filter) {

@@ -17,6 +17,7 @@
 #include <gtest/gtest.h>
 
 #include "sandbox/bpf_for_test.h"
+#include "sandbox/filter_assembler.h"
 
 namespace symbiont::sandbox {
 namespace {
@@ -30,6 +31,29 @@ std::set<int> allowed_with_zero_arguments(Phase phase) {
     if (evaluate(filter, call_of(number)) == SECCOMP_RET_ALLOW) allowed.insert(number);
   }
   return allowed;
+}
+
+TEST(FilterAssembler, FindsTheRuleOfEveryNumberAlsoPastAShortJump) {
+  constexpr int kRules = 700;  // a conditional jump spans 255 instructions
+  FilterAssembler out;
+  for (int number = 0; number < kRules; number += 2)
+    out.on_call(number, SECCOMP_RET_ERRNO | static_cast<std::uint32_t>(number));
+  const Filter filter = out.take(SECCOMP_RET_KILL_PROCESS);
+  for (int number = 0; number < kRules + 1; ++number) {
+    const bool has_rule = number % 2 == 0 && number < kRules;
+    EXPECT_EQ(evaluate(filter, call_of(number)),
+              has_rule ? SECCOMP_RET_ERRNO | static_cast<std::uint32_t>(number)
+                       : SECCOMP_RET_KILL_PROCESS)
+        << number;
+  }
+}
+
+TEST(FilterAssembler, TheFirstRuleForANumberCounts) {
+  FilterAssembler out;
+  out.on_call(SYS_read, SECCOMP_RET_KILL_PROCESS);
+  out.one_of(SYS_read, 0, {0}, SECCOMP_RET_ALLOW);
+  out.on_call(SYS_read, SECCOMP_RET_ALLOW);
+  EXPECT_EQ(evaluate(out.take(SECCOMP_RET_ALLOW), call_of(SYS_read)), SECCOMP_RET_KILL_PROCESS);
 }
 
 TEST(SeccompFilter, InferenceAllowsExactlyThis) {

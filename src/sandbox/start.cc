@@ -74,10 +74,11 @@ std::expected<std::optional<std::pair<StepReport, UniqueFd>>, StartFailure> read
 /// Compares the process, confined but not yet the program, with the policy, and lets it go on.
 std::expected<void, StartFailure> prove(const Policy& policy,
                                         const HostFacts& host,
-                                        const PreparedTree& tree) {
+                                        const PreparedTree& tree,
+                                        pid_t program) {
   const std::string group = host.cgroups.has("memory") ? tree.group() : std::string();
-  const auto items = collect_proof(expect_confined(policy, child_of(tree.init_pid()),
-                                                   {host.privileged, host.namespaces, group}));
+  const auto items =
+      collect_proof(expect_confined(policy, program, {host.privileged, host.namespaces, group}));
   if (!items.has_value()) return failed(items.error().message(), items.error().sys_errno());
   if (const Status held = check_proof(*items); !held.has_value())
     return failed(held.error().message(), EPERM);
@@ -108,16 +109,20 @@ std::expected<void, StartFailure> follow_setup(const Policy& policy,
         process.notifications = std::move(fd);
         break;
       case StepKind::Confined:
-        SYMBIONT_TRY_STATUS(prove(policy, host, tree));
+        process.program_pid = child_of(tree.init_pid());
+        SYMBIONT_TRY_STATUS(prove(policy, host, tree, process.program_pid));
         break;
     }
   }
 }
 
-CgroupLimits limits_of(const Policy& policy) {
-  return {policy.memory_bytes, policy.cpu_cores,
-          policy.threads + policy.child_processes + kProcessSlack, policy.io_bytes_per_second,
-          policy.io_devices};
+std::expected<void, StartFailure> set_limits(const Policy& policy, const PreparedTree& tree) {
+  const CgroupLimits limits{policy.memory_bytes, policy.cpu_cores,
+                            policy.threads + policy.child_processes + kProcessSlack,
+                            policy.io_bytes_per_second, policy.io_devices};
+  if (const Status set = tree.cgroup().set_limits(limits); !set.has_value())
+    return failed(set.error().message(), set.error().sys_errno());
+  return {};
 }
 
 }  // namespace
@@ -130,8 +135,6 @@ std::expected<ConfinedProcess, StartFailure> start_confined(const Policy& policy
                                                             const HostFacts& host,
                                                             PreparedTree tree,
                                                             const ProgramFds& fds) {
-  if (const Status limited = tree.cgroup().set_limits(limits_of(policy)); !limited.has_value())
-    return failed(limited.error().message(), limited.error().sys_errno());
   if (!write_plan(policy, host, tree, fds.control.is_valid()))
     return failed("write the plan", ENOMEM);
   return start_planned(policy, host, std::move(tree), fds);
@@ -141,6 +144,9 @@ std::expected<ConfinedProcess, StartFailure> start_planned(const Policy& policy,
                                                            const HostFacts& host,
                                                            PreparedTree tree,
                                                            const ProgramFds& fds) {
+  // A program that waits for the proof gets its limits while it builds its root.
+  const bool awaits_proof = policy.root == RootKind::View;
+  if (!awaits_proof) SYMBIONT_TRY_STATUS(set_limits(policy, tree));
   const std::vector<UniqueFd> own = open_own_trees(tree);
   const UniqueFd null(::open("/dev/null", O_RDWR | O_CLOEXEC));
   if (!null.is_valid()) return failed("open '/dev/null'");
@@ -151,13 +157,14 @@ std::expected<ConfinedProcess, StartFailure> start_planned(const Policy& policy,
     passed.push_back(mount.get());
   if (const Status went = tree.go(passed); !went.has_value())
     return failed(went.error().message(), went.error().sys_errno());
+  if (awaits_proof) SYMBIONT_TRY_STATUS(set_limits(policy, tree));
   ConfinedProcess process;
   SYMBIONT_TRY_STATUS(follow_setup(policy, host, tree, process));
   ConfinedProcess owner = tree.release();
   owner.relay = std::move(process.relay);
   owner.scratch = std::move(process.scratch);
   owner.notifications = std::move(process.notifications);
-  owner.program_pid = child_of(owner.init_pid);
+  owner.program_pid = awaits_proof ? process.program_pid : child_of(owner.init_pid);
   owner.program_pidfd.reset(
       static_cast<int>(::syscall(SYS_pidfd_open, owner.program_pid, 0)));  // gone: it has ended
   return owner;

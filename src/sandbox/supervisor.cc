@@ -19,8 +19,9 @@ namespace symbiont::sandbox {
 namespace {
 
 constexpr int kWatchIntervalMs = 50;
-constexpr int kIdleMs = 2;  // nothing happened for so long: time to prepare the next tree
+constexpr int kIdleMs = 2;  // nothing happened for so long: time to tidy and to prepare
 constexpr std::size_t kSpares = 2;
+constexpr std::size_t kMaxEmptied = 16;
 constexpr std::uint64_t kPageSlack = 64U << 10U;
 
 void kill_tree(const ConfinedProcess& process) {
@@ -125,9 +126,11 @@ Status Supervisor::run() {
     add_sources(polled, sources);
     const bool watching = !children_.empty() && !host_.cgroups.has("memory");
     const bool preparing = spares_.size() < wanted_spares_;
-    const int wait = preparing ? kIdleMs : (watching ? kWatchIntervalMs : -1);
+    const bool busy_later = preparing || !emptied_.empty();
+    const int wait = busy_later ? kIdleMs : (watching ? kWatchIntervalMs : -1);
     const int count = ::poll(polled.data(), polled.size(), wait);
     if (count < 0 && errno != EINTR) return fail(errno_error("poll"));
+    if (count == 0) emptied_.clear();
     if (count == 0 && preparing) prepare_spare();
     if (watching) watch_memory();
     handle_children(polled, sources);
@@ -315,9 +318,11 @@ Status Supervisor::finish(std::uint64_t id) {
   add_scratch(child.process, reply);
   const auto& group = child.process.cgroup;
   add_denials(child.notifier, group ? group->refused_tasks() : 0, reply);
-  if (child.process.cgroup)
-    (void)child.process.cgroup->remove();  // a leftover is swept by the next launcher
-  return send_packet(socket_.get(), encode(reply), {});
+  Status sent = send_packet(socket_.get(), encode(reply), {});
+  // Removed in a pause: whoever waits for the end, or for the next start, need not wait for that.
+  if (emptied_.size() >= kMaxEmptied) emptied_.clear();
+  if (child.process.cgroup) emptied_.push_back(std::move(*child.process.cgroup));
+  return sent;
 }
 
 void Supervisor::watch_memory() {

@@ -70,6 +70,7 @@ class Supervisor {
   std::map<std::uint64_t, Child> children_;
   std::list<PreparedTree> spares_;
   std::size_t wanted_spares_ = 0;
+  std::vector<Cgroup> emptied_;  ///< of ended trees; one removes itself when it is dropped
 };
 
 }  // namespace symbiont::sandbox
