@@ -88,7 +88,7 @@ std::uint32_t Team::size() {
 
 void Team::barrier() {
   const Place& here = place();
-  if (here.size > 1) here.team->meet(*here.budget);
+  if (here.size > 1) here.team->meet(here.size, *here.budget);
 }
 
 bool Team::is_first() {
@@ -98,9 +98,10 @@ bool Team::is_first() {
   return here.team->firsts_.compare_exchange_strong(mine, mine + 1);
 }
 
-void Team::meet(SpinBudget& budget) {
+/// `size` is the member's own: size_ may be the next work's as soon as the last one has arrived.
+void Team::meet(std::uint32_t size, SpinBudget& budget) {
   const std::uint32_t seen = all_here_.turn();
-  if (arrived_.fetch_add(1, std::memory_order_acq_rel) + 1 == size_) {
+  if (arrived_.fetch_add(1, std::memory_order_acq_rel) + 1 == size) {
     arrived_.store(0, std::memory_order_relaxed);
     all_here_.open();
   } else {
@@ -109,10 +110,10 @@ void Team::meet(SpinBudget& budget) {
 }
 
 void Team::work_as(std::uint32_t number, SpinBudget& budget) {
-  Place outer = std::exchange(
-      place(), {.team = this, .number = number, .size = size_, .firsts = 0, .budget = &budget});
+  const Place here{.team = this, .number = number, .size = size_, .firsts = 0, .budget = &budget};
+  const Place outer = std::exchange(place(), here);
   work_(data_);
-  if (size_ > 1) meet(budget);
+  if (here.size > 1) meet(here.size, budget);
   place() = outer;
 }
 

@@ -76,7 +76,7 @@ class Team {
   void grow_to(std::uint32_t threads);
   void serve(Member& member);
   void work_as(std::uint32_t number, SpinBudget& budget);
-  void meet(SpinBudget& budget);
+  void meet(std::uint32_t size, SpinBudget& budget);
 
   std::vector<std::unique_ptr<Member>> members_;
   std::atomic<bool> is_busy_ = false;

@@ -80,6 +80,15 @@ TEST(TeamTest, ASmallerTeamLeavesTheThreadsOfALargerOne) {
   EXPECT_EQ(threads_of(team, 4), before);
 }
 
+TEST(TeamTest, WorkOfChangingSizesFollowsAtOnce) {
+  constexpr int kRounds = 20'000;
+  Team team;
+  std::atomic<int> runs = 0;
+  for (int round = 0; round < kRounds; ++round)
+    run(team, static_cast<std::uint32_t>(round % 3) + 1, [&] { ++runs; });
+  EXPECT_EQ(runs, kRounds / 3 * 6 + 1 + 2);
+}
+
 TEST(TeamTest, ASettledTeamDoesWithTheThreadsItHas) {
   Team team;
   const auto before = threads_of(team, 2);
