@@ -101,8 +101,15 @@ using FakeScript = std::function<Verdict(FakeWorker&)>;
 
 class FakeProcess final : public sandbox::SandboxedProcess {
  public:
-  FakeProcess(int pid, UniqueFd control, const FakeScript& script, Status proof)
-      : pid_(pid), proof_(std::move(proof)), socket_(::dup(control.get())) {
+  FakeProcess(int pid,
+              UniqueFd control,
+              const FakeScript& script,
+              Status proof,
+              std::uint64_t peak_memory_bytes)
+      : pid_(pid),
+        proof_(std::move(proof)),
+        peak_memory_bytes_(peak_memory_bytes),
+        socket_(::dup(control.get())) {
     thread_ = std::jthread([this, script, fd = control.release()] {
       std::optional<Verdict> verdict;
       {
@@ -129,7 +136,7 @@ class FakeProcess final : public sandbox::SandboxedProcess {
     return verdict_;
   }
   sandbox::Usage usage() override {
-    return {.peak_memory_bytes = 1000, .cpu_time_us = 5000, .throttled_us = 1000};
+    return {.peak_memory_bytes = peak_memory_bytes_, .cpu_time_us = 5000, .throttled_us = 1000};
   }
   const ControlReport& controls() const override { return controls_; }
 
@@ -143,6 +150,7 @@ class FakeProcess final : public sandbox::SandboxedProcess {
  private:
   const int pid_;
   const Status proof_;
+  const std::uint64_t peak_memory_bytes_;
   const ControlReport controls_ = {{"memory", {ControlState::Enforced, "fake", ""}}};
   UniqueFd socket_;
   std::mutex mutex_;
@@ -160,8 +168,8 @@ class FakeLauncher final : public sandbox::Launcher {
     const std::lock_guard lock(mutex_);
     policy_ = policy;
     if (spawn_error.has_value()) return fail(*spawn_error);
-    auto process =
-        std::make_unique<FakeProcess>(++spawned_, std::move(attached.control), script_, proof);
+    auto process = std::make_unique<FakeProcess>(++spawned_, std::move(attached.control), script_,
+                                                 proof, peak_memory_bytes);
     last_ = process.get();
     return process;
   }
@@ -180,9 +188,10 @@ class FakeLauncher final : public sandbox::Launcher {
     last_->end({.kind = VerdictKind::Signaled, .signal = 9});
   }
 
-  Status proof;                      // what prove() says; set before use
-  std::optional<Error> spawn_error;  // set before use
-  ControlReport control_report;      // set before use
+  Status proof;                            // what prove() says; set before use
+  std::uint64_t peak_memory_bytes = 1000;  // set before use
+  std::optional<Error> spawn_error;        // set before use
+  ControlReport control_report;            // set before use
 
  private:
   const FakeScript script_;

@@ -292,6 +292,24 @@ TEST_F(LocalGgufRunnerTest, NoModelWithoutProof) {
   EXPECT_FALSE(got_model);
 }
 
+TEST_F(LocalGgufRunnerTest, AWorkerThatStartsForeverAtItsMemoryLimitWasGivenTooLittle) {
+  const FakeScript never_locks = [](FakeWorker& worker) {
+    (void)worker.channel().receive(std::nullopt);
+    return Verdict{.kind = VerdictKind::Exited};
+  };
+  ExecutionOptions impatient;
+  impatient.timeout = 50ms;
+  const std::uint64_t limit = SandboxProfile{}.resources.max_memory_mb << 20U;
+  for (const bool at_limit : {true, false}) {
+    auto runner = make(never_locks);
+    launcher_->peak_memory_bytes = at_limit ? limit : limit / 2;
+    const auto outcome = runner->execute("p", impatient);
+    EXPECT_EQ(kind_of(outcome), at_limit ? "ResourceLimitExceeded" : "ExecutionTimeout");
+    EXPECT_EQ(outcome.error().metadata().verdict.kind,
+              at_limit ? VerdictKind::MemoryLimit : VerdictKind::Killed);
+  }
+}
+
 TEST_F(LocalGgufRunnerTest, MissingControlIsRefused) {
   auto runner = make(answering({}));
   launcher_->spawn_error = Error(ErrorCode::FailedPrecondition, "memory: no cgroup");

@@ -24,6 +24,8 @@ using StartStatus = std::expected<void, SlmRunnerError>;
 
 /// How long a frame may take once its first byte is there, before stop and deadline are looked at.
 constexpr std::chrono::milliseconds kFrameSlice{50};
+/// A group at its limit may hold so much less, for a moment.
+constexpr std::uint64_t kPageSlack = 64U << 10U;
 
 std::unexpected<SlmRunnerError> failed(SlmRunnerError error) {
   return std::unexpected(std::move(error));
@@ -69,6 +71,7 @@ class Startup {
   [[nodiscard]] SlmRunnerError load_failed(const WorkerFailed& report, const std::string& path);
   [[nodiscard]] SlmRunnerError broke_protocol(const std::string& what);
   [[nodiscard]] SlmRunnerError died();
+  [[nodiscard]] SlmRunnerError never_locked();
   void end(VerdictKind reason);  // kills and takes the verdict
 
   const WorkerSpec& spec_;
@@ -85,13 +88,7 @@ class Startup {
 StartStatus Startup::lock_and_prove() {
   const auto lock_deadline = std::min(patience_.deadline, steady_clock::now() + kLockTimeout);
   SYMBIONT_TRY(const auto event, next_event(lock_deadline));
-  if (!event.has_value()) {
-    const bool impatient =
-        patience_.stop_token.stop_requested() || steady_clock::now() >= patience_.deadline;
-    if (impatient) return failed(give_up_error(patience_));
-    return failed(SlmRunnerError(runner_error::InitializationFailed{
-        fmt::format("the worker was not confined within {} s", kLockTimeout.count())}));
-  }
+  if (!event.has_value()) return failed(never_locked());
   if (!std::holds_alternative<WorkerLocked>(*event)) {
     return failed(broke_protocol("it spoke before it was confined"));
   }
@@ -101,6 +98,23 @@ StartStatus Startup::lock_and_prove() {
         "the worker is not confined as its profile says: {}", proof.error().message())}));
   }
   return {};
+}
+
+SlmRunnerError Startup::never_locked() {
+  if (patience_.stop_token.stop_requested()) return give_up_error(patience_);
+  // With less than its own pages need the kernel reads them again and again instead of ending it.
+  const std::uint64_t limit = spec_.policy.memory_bytes;
+  const std::uint64_t peak = process_->usage().peak_memory_bytes;
+  if (limit != 0 && peak + kPageSlack >= limit) {
+    end(VerdictKind::MemoryLimit);
+    verdict_.limit_bytes = limit;
+    verdict_.peak_bytes = std::max(peak, verdict_.peak_bytes);
+    verdict_.phase = phase_;
+    return error_from_verdict(verdict_, phase_, model_path_);
+  }
+  if (steady_clock::now() >= patience_.deadline) return give_up_error(patience_);
+  return SlmRunnerError(runner_error::InitializationFailed{
+      fmt::format("the worker was not confined within {} s", kLockTimeout.count())});
 }
 
 StartStatus Startup::load(ModelFile& model) {
