@@ -238,6 +238,14 @@ class Processes(Folder):
         self.assertEqual(status, 200, text)
         self.assertNotIn("/", json.loads(text)["model"])
 
+    def test_a_file_that_is_no_model_is_refused_at_the_start(self):
+        for path, words in ((BINARY, "not a GGUF file"), (self.folder / "none.gguf", "does not exist")):
+            with self.subTest(path=path):
+                result = subprocess.run([BINARY, "serve", "--model", path, "--listen", "127.0.0.1:0"], capture_output=True,
+                                        text=True, timeout=60, check=False)
+                self.assertEqual(result.returncode, 5, result.stderr)
+                self.assertIn(words, result.stderr)
+
     def test_ends_at_once_when_idle(self):
         daemon = self.start()
         self.assertEqual(self.chat(daemon, max_tokens=2)[0], 200)

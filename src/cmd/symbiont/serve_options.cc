@@ -1,6 +1,7 @@
 #include "cmd/symbiont/serve_options.h"
 
 #include <filesystem>
+#include <optional>
 #include <system_error>
 #include <utility>
 
@@ -9,6 +10,7 @@
 #include "base/result.h"
 #include "cmd/symbiont/options.h"
 #include "config/address.h"
+#include "runners/model_file.h"
 
 namespace symbiont::cli {
 namespace {
@@ -29,13 +31,8 @@ std::expected<std::filesystem::path, Failure> absolute(const std::string& given,
 /// A configuration for one model file. Its id is the file's name: callers see it.
 std::expected<Slm, Failure> slm_for_file(const ServeOptions& options) {
   SYMBIONT_TRY(const std::filesystem::path path, absolute(options.model, "--model"));
-  std::error_code ignored;
-  if (!std::filesystem::exists(path, ignored)) {
-    return std::unexpected(Failure{
-        ExitCode::ModelNotFound, "ModelNotFound",
-        fmt::format("there is no model file '{}'", options.model),
-        "give the path of a GGUF file, or serve the models of a configuration with --config"});
-  }
+  if (const auto file = ModelFile::open(path, std::nullopt); !file.has_value())
+    return std::unexpected(to_failure(file.error()));
   Slm slm;
   Model model;
   model.id = path.stem().string();
