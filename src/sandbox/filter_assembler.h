@@ -102,8 +102,8 @@ class FilterAssembler {
     ret(otherwise);
   }
 
-  /// Denies `number` when argument `index`, of which the kernel takes 32 bits, has one of
-  /// `forbidden` set; says nothing otherwise.
+  /// Allows `number` unless argument `index`, of which the kernel takes 32 bits, has one of
+  /// `forbidden` set.
   void without_low_bits(int number, unsigned index, std::uint32_t forbidden, std::uint32_t deny) {
     rule_of(number);
     load(low_half(index));
