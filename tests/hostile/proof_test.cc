@@ -3,12 +3,14 @@
 
 #include "sandbox/proof.h"
 
+#include <stdlib.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <csignal>
 #include <cstdlib>
+#include <filesystem>
 #include <functional>
 #include <string>
 #include <utility>
@@ -56,14 +58,11 @@ TEST(Proof, FailsForAProcessThatIsGone) {
 
 /// Starts /bin/true with a plan that `sabotage` has changed, and tells why it did not begin.
 using Sabotage = std::function<void(PreparedTree&)>;
-std::string refusal_of(const Sabotage& sabotage, bool own_network = true, bool grouped = true) {
+std::string refusal_of(const SandboxProfile& profile,
+                       const Sabotage& sabotage,
+                       bool own_network = true,
+                       bool grouped = true) {
   HostFacts host = find_host_facts();
-  SandboxProfile profile;
-  profile.resources.max_memory_mb = 64;
-  profile.filesystem.read_paths = {"/usr"};
-  profile.filesystem.denied_paths = {"/usr/sbin"};  // a cover, which older kernels make otherwise
-  profile.filesystem.allow_temp_files = true;
-  profile.filesystem.max_file_size_mb = 7;
   SandboxCommand command;
   command.argv = {"/bin/true"};
   auto policy = program_policy(profile, command, SandboxOptions{});
@@ -82,6 +81,16 @@ std::string refusal_of(const Sabotage& sabotage, bool own_network = true, bool g
   return "";
 }
 
+SandboxProfile sabotaged_profile() {
+  SandboxProfile profile;
+  profile.resources.max_memory_mb = 64;
+  profile.filesystem.read_paths = {"/usr"};
+  profile.filesystem.denied_paths = {"/usr/sbin"};  // a cover, which older kernels make otherwise
+  profile.filesystem.allow_temp_files = true;
+  profile.filesystem.max_file_size_mb = 7;
+  return profile;
+}
+
 /// The plan's copy of the limits; the launcher lays it out as constant for the child.
 LockdownSpec& limits_in(PreparedTree& tree) {
   return const_cast<LockdownSpec&>(*tree.plan().spec);  // NOLINT: what this test is about
@@ -94,7 +103,7 @@ PlannedEntry& entry_in(PreparedTree& tree, std::string_view target) {
 }
 
 TEST(ProgramProof, AProgramConfinedAsAskedBegins) {
-  EXPECT_EQ(refusal_of([](PreparedTree&) {}), "");
+  EXPECT_EQ(refusal_of(sabotaged_profile(), [](PreparedTree&) {}), "");
 }
 
 TEST(ProgramProof, AProgramThatLacksAControlNeverBegins) {
@@ -122,10 +131,33 @@ TEST(ProgramProof, AProgramThatLacksAControlNeverBegins) {
   for (const Case& c : cases) {
     if (std::string_view(c.control) == "identity" && !host.privileged) continue;
     if (std::string_view(c.control) == "cgroup" && !host.cgroups.has("memory")) continue;
-    const std::string refusal = refusal_of(c.sabotage, c.own_network, c.grouped);
+    const std::string refusal =
+        refusal_of(sabotaged_profile(), c.sabotage, c.own_network, c.grouped);
     EXPECT_NE(refusal.find(std::string(c.control) + ": expected"), std::string::npos)
         << c.control << ": " << refusal;
   }
+}
+
+/// What is shown was checked when the view was made. Also run where Landlock's rules stand alone.
+TEST(ProgramStart, ALinkInThePlaceOfWhatWasCheckedIsNotFollowed) {
+  namespace fs = std::filesystem;
+  std::string pattern = "/var/tmp/symbiont-late-link-XXXXXX";
+  ASSERT_NE(::mkdtemp(pattern.data()), nullptr);
+  const fs::path directory = pattern;
+  const fs::path shown = directory / "shown";
+  fs::permissions(directory, fs::perms(0755));
+  fs::create_directories(shown);
+  fs::create_directories(directory / "vault");
+  SandboxProfile profile;
+  profile.filesystem.read_paths = {"/usr", shown};
+  EXPECT_EQ(refusal_of(profile, [](PreparedTree&) {}), "");
+  EXPECT_NE(refusal_of(profile,
+                       [&](PreparedTree&) {
+                         fs::remove(shown);
+                         fs::create_directory_symlink(directory / "vault", shown);
+                       }),
+            "");
+  fs::remove_all(directory);
 }
 
 TEST(Proof, AnEmptyListOfComplaintsIsAPass) {

@@ -6,6 +6,7 @@ Needs: SYMBIONT_ATTACK, SYMBIONT_BIN_DIR, SYMBIONT_WITHOUT_NAMESPACES (the progr
 
 import os
 import pathlib
+import subprocess
 import sys
 import unittest
 
@@ -112,6 +113,27 @@ class WithoutNamespacesTest(unittest.TestCase):
                     self.check_run(case, result)
                 self.assertEqual(left, [])
         self.assertGreaterEqual(self.blocked, MIN_BLOCKED)
+
+
+class EndOfATree(unittest.TestCase):
+    """Everything is in a pid namespace of its own: if it went wrong, only what is in there would be killed."""
+
+    def in_a_pid_namespace(self, script):
+        launch = f"{WITHOUT} {SYMBIONT} sandbox exec --degraded --set process_limits.max_execution_time_seconds=1 --set process_limits.max_child_processes=8 -- "
+        command = ["unshare", "--pid", "--fork", "--mount-proc", "setpriv", *script[0], "sh", "-c", script[1].replace("SANDBOX", launch)]
+        return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+    def test_nobody_else_is_killed(self):
+        # With these bits a change of identity would leave its capabilities to who kills all it may.
+        for bits in ([], ["--securebits=+no_setuid_fixup"]):
+            with self.subTest(bits=bits):
+                result = self.in_a_pid_namespace((bits, """
+                    sleep 1000 & other=$!
+                    SANDBOX sh -c 'setsid sleep 1000 & sleep 1000'
+                    kill -0 $other && echo "the other lives"
+                    test "$(grep -lsx sleep /proc/[0-9]*/comm | wc -l)" = 1 && echo "the tree is gone" """))
+                self.assertEqual(result.stdout, "the other lives\nthe tree is gone\n", result.stderr)
+                self.assertIn("time limit", result.stderr.lower())
 
 
 def what_is_lacking():
