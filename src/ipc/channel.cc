@@ -22,6 +22,7 @@ namespace {
 constexpr std::size_t kHeaderBytes = 4;
 constexpr std::size_t kMinFrameBytes = 8;       // root offset and file identifier
 constexpr std::size_t kKeptBytes = 64U << 10U;  // buffers shrink back to this after a large frame
+constexpr std::size_t kAheadBytes = 8U << 10U;  // some 100 tokens
 constexpr std::size_t kMaxDescriptors = 4;      // seen and closed; the kernel drops what is beyond
 
 using AlignedBytes = std::vector<std::byte>;  // operator new aligns to 16
@@ -85,9 +86,11 @@ struct Channel::Buffer {
   std::size_t header_have = 0;
   AlignedBytes in;
   std::size_t in_have = 0;
-  bool frame_ready = false;  // `in` holds a frame that was handed out
+  bool frame_ready = false;                    // `in` holds a frame that was handed out
+  std::array<std::byte, kAheadBytes> ahead{};  // read with an earlier frame:
+  std::span<const std::byte> unread;           // this part of it
   std::atomic<bool> dead = false;
-  AlignedBytes out;
+  AlignedBytes out;  // not sent yet
 };
 
 Result<const fb::Frame*> decode(std::span<const std::byte> bytes) {
@@ -113,6 +116,23 @@ Channel::Channel(UniqueFd socket)
     : socket_(std::move(socket)), buffer_(new Buffer, [](Buffer* buffer) { delete buffer; }) {}
 
 Status Channel::send(const flatbuffers::FlatBufferBuilder& finished, int fd, Deadline deadline) {
+  if (fd >= 0) SYMBIONT_TRY_STATUS(flush());  // it goes with the first byte of a write
+  SYMBIONT_TRY_STATUS(append(finished));
+  return write_unsent(fd, deadline);
+}
+
+Status Channel::send_later(const flatbuffers::FlatBufferBuilder& finished) {
+  SYMBIONT_TRY_STATUS(append(finished));
+  if (buffer_->out.size() < kMaxUnsentBytes) return {};
+  return write_unsent(-1, std::nullopt);
+}
+
+Status Channel::flush() {
+  if (buffer_->out.empty()) return {};
+  return write_unsent(-1, std::nullopt);
+}
+
+Status Channel::append(const flatbuffers::FlatBufferBuilder& finished) {
   const std::size_t size = finished.GetSize();
   if (size > kMaxFrameBytes) {
     return fail(ErrorCode::InvalidArgument,
@@ -120,13 +140,20 @@ Status Channel::send(const flatbuffers::FlatBufferBuilder& finished, int fd, Dea
   }
   if (buffer_->dead) return fail(ErrorCode::Unavailable, "the worker channel is closed");
   AlignedBytes& out = buffer_->out;
-  out.resize(kHeaderBytes + size);
+  const std::size_t begin = out.size();
+  out.resize(begin + kHeaderBytes + size);
   for (std::size_t i = 0; i < kHeaderBytes; ++i) {
-    out[i] = static_cast<std::byte>((size >> (8U * i)) & 0xFFU);
+    out[begin + i] = static_cast<std::byte>((size >> (8U * i)) & 0xFFU);
   }
-  std::memcpy(out.data() + kHeaderBytes, finished.GetBufferPointer(), size);
+  std::memcpy(out.data() + begin + kHeaderBytes, finished.GetBufferPointer(), size);
+  return {};
+}
+
+Status Channel::write_unsent(int fd, Deadline deadline) {
+  AlignedBytes& out = buffer_->out;
   Status status = write_out(out, fd, deadline);
   if (!status.has_value()) buffer_->dead = true;
+  out.clear();
   if (out.capacity() > kKeptBytes) AlignedBytes().swap(out);
   return status;
 }
@@ -171,10 +198,11 @@ Status Channel::write_out(std::span<const std::byte> bytes, int fd, Deadline dea
   return {};
 }
 
-Result<std::size_t> Channel::read_some(std::span<std::byte> into, bool accept_fd) {
+Result<std::size_t> Channel::read_some(std::span<std::byte> into, bool accept_fd, int flags) {
   ssize_t got = 0;
   if (!accept_fd) {
-    got = ::read(socket_.get(), into.data(), into.size());
+    got = plain_io_ ? ::read(socket_.get(), into.data(), into.size())
+                    : ::recv(socket_.get(), into.data(), into.size(), flags);
   } else {
     alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int) * kMaxDescriptors)> control{};
     iovec piece{.iov_base = into.data(), .iov_len = into.size()};
@@ -183,7 +211,7 @@ Result<std::size_t> Channel::read_some(std::span<std::byte> into, bool accept_fd
     message.msg_iovlen = 1;
     message.msg_control = control.data();
     message.msg_controllen = control.size();
-    got = ::recvmsg(socket_.get(), &message, MSG_CMSG_CLOEXEC);
+    got = ::recvmsg(socket_.get(), &message, MSG_CMSG_CLOEXEC | flags);
     if (got >= 0) {
       std::array<UniqueFd, kMaxDescriptors> descriptors;
       const std::size_t count = take_descriptors(message, descriptors);
@@ -206,12 +234,30 @@ Status Channel::fill(std::span<std::byte> into,
                      std::size_t& have,
                      Deadline deadline,
                      bool accept_fd) {
+  Buffer& state = *buffer_;
+  bool must_wait = deadline && plain_io_;  // else a look costs less than to ask first
   while (have < into.size()) {
-    if (deadline) {
+    const std::span<std::byte> rest = into.subspan(have);
+    if (!state.unread.empty()) {
+      const std::size_t count = std::min(rest.size(), state.unread.size());
+      std::ranges::copy(state.unread.first(count), rest.begin());
+      state.unread = state.unread.subspan(count);
+      have += count;
+      continue;
+    }
+    if (must_wait) {
       SYMBIONT_TRY_STATUS(wait_until_ready(socket_.get(), POLLIN, deadline, "waiting for a frame"));
     }
-    SYMBIONT_TRY(const std::size_t got, read_some(into.subspan(have), accept_fd));
-    have += got;
+    const bool directly = accept_fd || rest.size() >= state.ahead.size();
+    const int flags = deadline ? MSG_DONTWAIT : 0;
+    SYMBIONT_TRY(const std::size_t got,
+                 read_some(directly ? rest : std::span(state.ahead), accept_fd, flags));
+    if (directly) {
+      have += got;
+    } else {
+      state.unread = std::span(state.ahead).first(got);
+    }
+    must_wait = deadline && got == 0;
   }
   return {};
 }
@@ -248,7 +294,12 @@ Result<const fb::Frame*> Channel::receive(Deadline deadline, bool accept_fd) {
   return frame;
 }
 
+bool Channel::has_read_ahead() const {
+  return !buffer_->unread.empty();
+}
+
 bool Channel::has_input() {
+  if (has_read_ahead()) return true;
   const Result<bool> ready = wait_for(socket_.get(), POLLIN, 0);
   return !ready.has_value() || *ready;  // an error is found by the receive() that follows
 }

@@ -3,7 +3,7 @@
 
 // Frames over one stream socketpair: 4-byte little-endian length, then a FlatBuffers Frame that is
 // verified before anyone reads it. Used by both ends; allocates nothing per frame beyond its own
-// two buffers.
+// buffers.
 
 #include <chrono>
 #include <cstddef>
@@ -22,6 +22,8 @@ namespace symbiont::ipc {
 inline constexpr std::size_t kMaxFrameBytes = 4U << 20U;
 inline constexpr unsigned kMaxTableDepth = 8;
 inline constexpr unsigned kMaxTables = 8192;
+/// What send_later() keeps before it sends by itself.
+inline constexpr std::size_t kMaxUnsentBytes = 64U << 10U;
 
 using Deadline = std::optional<std::chrono::steady_clock::time_point>;
 
@@ -42,17 +44,26 @@ class Channel {
   [[nodiscard]] Status send(const flatbuffers::FlatBufferBuilder& finished,
                             int fd = -1,
                             Deadline deadline = std::nullopt);
+  /// Takes a frame that goes out with others in one write: at the next flush() or send(), or here
+  /// once kMaxUnsentBytes wait. Waits for the peer without a deadline; errors are send()'s.
+  [[nodiscard]] Status send_later(const flatbuffers::FlatBufferBuilder& finished);
+  /// Sends what send_later() took, if anything.
+  [[nodiscard]] Status flush();
 
   /// Next frame, valid until the next call. Waits until `deadline` (none: forever):
   /// DeadlineExceeded, after which the call can be repeated; end of file is Unavailable; a
   /// malformed frame is DataCorrupt and the channel is dead. The descriptor that came along is in
   /// take_fd() when `accept_fd` was set, and more than one is DataCorrupt; otherwise descriptors
-  /// are dropped by the kernel before they get a number here.
+  /// are dropped by the kernel before they get a number here. Without `accept_fd` it reads as much
+  /// as is there, and a descriptor of a later frame is dropped, too.
   [[nodiscard]] Result<const fb::Frame*> receive(Deadline deadline, bool accept_fd = false);
 
   /// True when a frame or an end of file has begun to arrive. Never blocks: poll(2) without
   /// waiting.
   [[nodiscard]] bool has_input();
+  /// True when receive() has bytes that were read with an earlier frame, of which poll(2) on fd()
+  /// knows nothing.
+  [[nodiscard]] bool has_read_ahead() const;
   [[nodiscard]] UniqueFd take_fd();
   [[nodiscard]] int fd() const { return socket_.get(); }
 
@@ -68,8 +79,10 @@ class Channel {
                             std::size_t& have,
                             Deadline deadline,
                             bool accept_fd);
+  [[nodiscard]] Status append(const flatbuffers::FlatBufferBuilder& finished);
+  [[nodiscard]] Status write_unsent(int fd, Deadline deadline);
   [[nodiscard]] Status write_out(std::span<const std::byte> bytes, int fd, Deadline deadline);
-  [[nodiscard]] Result<std::size_t> read_some(std::span<std::byte> into, bool accept_fd);
+  [[nodiscard]] Result<std::size_t> read_some(std::span<std::byte> into, bool accept_fd, int flags);
 
   UniqueFd socket_;
   UniqueFd received_fd_;

@@ -222,5 +222,82 @@ TEST(Channel, SeveralDescriptorsAreRefusedAndClosed) {
   }
 }
 
+TEST(Channel, FramesOfOneWriteArriveOneByOne) {
+  Pair pair = make_pair();
+  Builder builder;
+  for (std::uint64_t id = 1; id <= 300; ++id) {  // some of them lie across the end of a read
+    encode_token(builder, id, "text");
+    ASSERT_TRUE(pair.left.send_later(builder).has_value());
+  }
+  EXPECT_FALSE(pair.right.has_input()) << "sent before it was asked for";
+  ASSERT_TRUE(pair.left.flush().has_value());
+  for (std::uint64_t id = 1; id <= 300; ++id) {
+    EXPECT_TRUE(pair.right.has_input());
+    const auto frame = pair.right.receive(soon());
+    ASSERT_TRUE(frame.has_value()) << frame.error().message();
+    EXPECT_EQ(frame.value()->body_as_Token()->id(), id);
+    EXPECT_EQ(read_token_text(*frame.value()->body_as_Token()), "text");
+  }
+  EXPECT_FALSE(pair.right.has_read_ahead());
+  EXPECT_FALSE(pair.right.has_input());
+}
+
+TEST(Channel, SendComesAfterWhatWasToBeSentLater) {
+  Pair pair = make_pair();
+  Builder builder;
+  encode_token(builder, 1, "first");
+  ASSERT_TRUE(pair.left.send_later(builder).has_value());
+  encode_token(builder, 2, "second");
+  ASSERT_TRUE(pair.left.send(builder).has_value());
+  for (const std::uint64_t id : {1U, 2U})
+    EXPECT_EQ(pair.right.receive(soon()).value()->body_as_Token()->id(), id);
+}
+
+TEST(Channel, WhatWaitsToBeSentIsBounded) {
+  Pair pair = make_pair();
+  Builder builder;
+  encode_token(builder, 1, std::string(kMaxUnsentBytes, 'x'));
+  ASSERT_TRUE(pair.left.send_later(builder).has_value());
+  EXPECT_TRUE(pair.right.has_input());
+}
+
+TEST(Channel, WhatWaitsForAPeerThatIsGoneIsAnError) {
+  auto fds = socket_pair();
+  Channel left(std::move(fds[0]));
+  fds[1].reset();
+  EXPECT_TRUE(left.flush().has_value()) << "nothing waits";
+  Builder builder;
+  encode_locked(builder);
+  ASSERT_TRUE(left.send_later(builder).has_value());
+  EXPECT_EQ(left.flush().error().code(), ErrorCode::Unavailable);
+  EXPECT_EQ(left.send_later(builder).error().code(), ErrorCode::Unavailable);
+}
+
+TEST(Channel, ADescriptorGoesWithItsOwnFrame) {
+  Pair pair = make_pair();
+  const UniqueFd file(::open("/dev/zero", O_RDONLY | O_CLOEXEC));
+  Builder builder;
+  encode_locked(builder);
+  ASSERT_TRUE(pair.left.send_later(builder).has_value());
+  encode_load(builder, {.context_tokens = 64, .threads = 2});
+  ASSERT_TRUE(pair.left.send(builder, file.get()).has_value());
+  ASSERT_TRUE(pair.right.receive(soon(), true).has_value());
+  EXPECT_FALSE(pair.right.take_fd().is_valid());
+  ASSERT_TRUE(pair.right.receive(soon(), true).has_value());
+  EXPECT_TRUE(pair.right.take_fd().is_valid());
+}
+
+TEST(Channel, MalformedFramesAreFoundBehindGoodOnes) {
+  Pair pair = make_pair();
+  Builder builder;
+  encode_cancel(builder, 9);
+  std::string bytes(4, '\0');
+  bytes[0] = static_cast<char>(builder.GetSize());
+  bytes.append(reinterpret_cast<const char*>(builder.GetBufferPointer()), builder.GetSize());
+  send_raw(pair.left.fd(), bytes + std::string_view("\xff\xff\xff\xff", 4).data());
+  ASSERT_TRUE(pair.right.receive(soon()).has_value());
+  EXPECT_EQ(pair.right.receive(soon()).error().code(), ErrorCode::DataCorrupt);
+}
+
 }  // namespace
 }  // namespace symbiont::ipc

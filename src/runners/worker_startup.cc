@@ -166,7 +166,8 @@ std::expected<std::optional<WorkerEvent>, SlmRunnerError> Startup::next_event(
   const std::stop_callback wake(patience_.stop_token,
                                 [this] { (void)::eventfd_write(wake_.get(), 1); });
   while (!patience_.stop_token.stop_requested() && steady_clock::now() < deadline) {
-    if (!wait_for_input(channel_.fd(), wake_.get(), deadline)) continue;
+    if (!channel_.has_read_ahead() && !wait_for_input(channel_.fd(), wake_.get(), deadline))
+      continue;
     const auto frame = channel_.receive(std::min(deadline, steady_clock::now() + kFrameSlice));
     if (frame.has_value()) {
       auto event = to_event(**frame);

@@ -41,7 +41,9 @@ Status BatchLoop::run() {
     Status status = read_frames(pending_.empty() && active_.empty());
     if (status.has_value()) status = admit();
     if (status.has_value()) status = end_stopping();
+    if (status.has_value()) status = channel_.flush();
     if (status.has_value() && !active_.empty()) status = step();
+    if (status.has_value()) status = channel_.flush();
     if (status.has_value()) continue;
     if (status.error().code() == ErrorCode::Unavailable) return {};
     return status;
@@ -100,14 +102,14 @@ Status BatchLoop::send_token(Execution& execution,
                              std::span<const ipc::Candidate> logprobs) {
   if (text.empty() && logprobs.empty()) return {};
   ipc::encode_token(builder_, execution.id(), text, logprobs);
-  return channel_.send(builder_);
+  return channel_.send_later(builder_);
 }
 
 Status BatchLoop::send_failed(Failure failure, std::uint64_t id) {
   failure.id = id;
   if (failure.message.size() > kMaxReasonBytes) failure.message.resize(kMaxReasonBytes);
   ipc::encode_failed(builder_, failure);
-  return channel_.send(builder_);
+  return channel_.send_later(builder_);
 }
 
 // Places in the context --------------------------------------------------------------------------
@@ -136,7 +138,7 @@ Status BatchLoop::prepare(Execution& execution, bool& over) {
     auto read = read_prompt(execution);
     if (read.has_value() && execution.request().only_count) {
       ipc::encode_done(builder_, execution.done(Finish::Stop));
-      return channel_.send(builder_);
+      return channel_.send_later(builder_);
     }
     if (read.has_value()) {
       over = false;
@@ -259,7 +261,7 @@ Status BatchLoop::end_input(Execution& execution) {
     return send_failed({.message = "the model's embedding of a text is no number"}, id);
   }
   ipc::encode_embedding(builder_, execution.id(), execution.input(), embedding);
-  SYMBIONT_TRY_STATUS(channel_.send(builder_));
+  SYMBIONT_TRY_STATUS(channel_.send_later(builder_));
   if (execution.next_input()) return {};
   return finish(find(execution), Finish::Stop);
 }
@@ -300,7 +302,7 @@ Status BatchLoop::finish(Executions::iterator at, Finish how) {
   SYMBIONT_TRY_STATUS(send_token(*at, at->rest(), {}));
   ipc::encode_done(builder_, at->done(how));
   remove(at);
-  return channel_.send(builder_);
+  return channel_.send_later(builder_);
 }
 
 void BatchLoop::remove(Executions::iterator at) {
