@@ -49,6 +49,9 @@ struct ExecutionOptions {
   bool raw = false;                   ///< do not apply the model's chat template
   bool embed = false;     ///< answer with an embedding of each message; at most 256 messages
   bool truncate = false;  ///< with embed: shorten what the context does not hold
+  /// The sink never blocks: the runner may call it from a thread of its own that serves others,
+  /// too.
+  bool sink_on_any_thread = false;
   /// A prompt's beginning is remembered for executions with the same scope only. The Engine sets it
   /// to the agent.
   std::string cache_scope;
@@ -133,8 +136,9 @@ struct TextPiece {
   std::span<const TokenLogprobs> logprobs;  ///< of the tokens since then, as ExecutionResult's
 };
 
-/// Receives text as it is generated, from the thread that called execute(). It must not call back
-/// into the runner's destructor; returning false cancels the execution.
+/// Receives text as it is generated, one call at a time, none after execute() has returned: from
+/// the thread that called it unless options.sink_on_any_thread. It must not call back into the
+/// runner's destructor; returning false cancels the execution.
 using TokenSink = std::function<bool(const TextPiece& piece)>;
 
 }  // namespace symbiont

@@ -197,6 +197,7 @@ void Dispatcher::Impl::execute(const TaskPtr& task) {
   request.queued = since(task->submitted);
   request.options.timeout = std::max(
       milliseconds(1), std::chrono::duration_cast<milliseconds>(task->deadline - Clock::now()));
+  request.options.sink_on_any_thread = true;  // as ExecutionEvents demands
   Engine::Outcome outcome = run(request, task->events.on_text, task->stop.get_token());
   if (!outcome.has_value()) {
     auto* error = std::get_if<SlmRunnerError>(&outcome.error());

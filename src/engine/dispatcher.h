@@ -27,8 +27,8 @@ struct DispatcherLimits {
   std::size_t max_queued_bytes = std::size_t{256} << 20U;  ///< of what waits: prompts and schemas
 };
 
-/// What becomes of an execution. Called from threads of the dispatcher, one call at a time for one
-/// execution, and never after on_end. They must not block for long nor call the dispatcher.
+/// What becomes of an execution. Called from threads of the dispatcher and of runners, one call at
+/// a time for one execution, and never after on_end. They must not block nor call the dispatcher.
 struct ExecutionEvents {
   TokenSink on_text;                                    ///< false cancels; null: no streaming
   std::function<void(Engine::Outcome outcome)> on_end;  ///< exactly once

@@ -1,75 +1,23 @@
-#include "symbiont/local_gguf_runner.h"
-
-#include <stdlib.h>
-#include <unistd.h>
-
-#include <atomic>
 #include <filesystem>
 #include <fstream>
-#include <limits>
-#include <set>
-#include <thread>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "runners/fake_worker.h"
-#include "runners/local_gguf_runner_impl.h"
+#include "runners/local_gguf_runner_for_test.h"
 
 namespace symbiont {
 namespace {
 
 using namespace std::chrono_literals;
 using testing::answering;
-using testing::FakeLauncher;
 using testing::FakeScript;
 using testing::FakeWorker;
 using ::testing::HasSubstr;
+using testing::kind_of;
+using testing::LocalGgufRunnerTest;
+using testing::serving;
 namespace fs = std::filesystem;
-
-class LocalGgufRunnerTest : public ::testing::Test {
- protected:
-  void SetUp() override {
-    std::string pattern = (fs::temp_directory_path() / "symbiont-runner-XXXXXX").string();
-    ASSERT_NE(::mkdtemp(pattern.data()), nullptr);
-    directory_ = pattern;
-    model_ = directory_ / "m.gguf";
-    // magic, version 3, no tensors, no keys
-    std::ofstream(model_) << std::string("GGUF\3\0\0\0", 8) << std::string(16, '\0');
-  }
-  void TearDown() override { fs::remove_all(directory_); }
-
-  auto try_make(const FakeScript& script,
-                LocalGgufOptions options = {},
-                SandboxProfile profile = {}) {
-    launcher_ = std::make_shared<FakeLauncher>(script);
-    return make_local_gguf_runner(
-        {.launcher = launcher_, .worker_program = "/bin/false", .cancel_grace = 50ms}, model_,
-        profile, {}, std::move(options));
-  }
-  std::unique_ptr<LocalGgufRunner> make(const FakeScript& script, LocalGgufOptions options = {}) {
-    auto runner = try_make(script, std::move(options));
-    EXPECT_TRUE(runner.has_value()) << runner.error().message();
-    return runner.has_value() ? *std::move(runner) : nullptr;
-  }
-
-  fs::path directory_;
-  fs::path model_;
-  std::shared_ptr<FakeLauncher> launcher_;
-};
-
-std::string kind_of(const SlmRunner::Outcome& outcome) {
-  return outcome.has_value() ? "success" : std::string(outcome.error().kind());
-}
-
-/// start_up, then `act` for each request.
-FakeScript serving(std::function<Verdict(FakeWorker&, const ipc::ExecuteRequest&)> act) {
-  return [act = std::move(act)](FakeWorker& worker) {
-    (void)worker.start_up();
-    const auto request = worker.next_execute();
-    return request.has_value() ? act(worker, *request) : Verdict{.kind = VerdictKind::Exited};
-  };
-}
 
 TEST_F(LocalGgufRunnerTest, StreamsAndFillsTheMetadata) {
   float progress = 0;
@@ -164,19 +112,6 @@ TEST_F(LocalGgufRunnerTest, SaysWhichStopStringEndedIt) {
   const auto outcome = runner->execute("p", options);
   ASSERT_TRUE(outcome.has_value()) << outcome.error().message();
   EXPECT_EQ(outcome->stop, "two");
-}
-
-TEST_F(LocalGgufRunnerTest, SinkCancels) {
-  auto runner = make(serving([](FakeWorker& worker, const ipc::ExecuteRequest& request) {
-    worker.token(request.id, "one");
-    worker.wait_for_cancel();
-    worker.done(request.id, ipc::fb::Finish::Cancelled, 1);
-    worker.wait_for_cancel();
-    return Verdict{.kind = VerdictKind::Exited};
-  }));
-  const auto outcome = runner->execute("p", {}, [](std::string_view) { return false; }, {});
-  ASSERT_EQ(kind_of(outcome), "Cancelled");
-  EXPECT_EQ(outcome.error().partial_response(), "one");
 }
 
 TEST_F(LocalGgufRunnerTest, DeadlineAgainstADeafWorker) {
@@ -323,156 +258,6 @@ TEST_F(LocalGgufRunnerTest, MissingControlIsRefused) {
   EXPECT_EQ(missing->controls, std::vector<std::string>{"memory"});
 }
 
-TEST_F(LocalGgufRunnerTest, ProtocolBreachesKill) {
-  using Act = std::function<void(FakeWorker&, std::uint64_t id)>;
-  const std::vector<Act> breaches = {
-      [](FakeWorker& w, std::uint64_t id) { w.token(id + 1, "x"); },
-      [](FakeWorker& w, std::uint64_t id) { w.token(id, "\xFF"); },
-      [](FakeWorker& w, std::uint64_t) { w.ready(); },
-      [](FakeWorker& w, std::uint64_t) { w.progress(2.0F); },
-      [](FakeWorker& w, std::uint64_t id) { w.done(id, ipc::fb::Finish::Cancelled, 0); },
-      [](FakeWorker& w, std::uint64_t id) { w.done(id, ipc::fb::Finish::Stop, 999'999); },
-      [](FakeWorker& w, std::uint64_t id) { w.done(id + 7, ipc::fb::Finish::Stop, 0); },
-      [](FakeWorker& w, std::uint64_t id) { w.done(id, ipc::fb::Finish::Stop, 0, -2); },
-      [](FakeWorker& w, std::uint64_t id) { w.done(id, ipc::fb::Finish::Stop, 0, 2); },
-      [](FakeWorker& w, std::uint64_t id) { w.done(id, ipc::fb::Finish::Length, 0, 0); },
-      [](FakeWorker& w, std::uint64_t) {
-        EXPECT_EQ(::write(w.channel().fd(), "\xFF\xFF\xFF\xFFgarbage", 11), 11);
-      },
-      [](FakeWorker& w, std::uint64_t id) {
-        for (int i = 0; i < 400; ++i)
-          w.token(id, "");
-      },
-  };
-  for (std::size_t i = 0; i < breaches.size(); ++i) {
-    auto runner = make(serving([&](FakeWorker& worker, const ipc::ExecuteRequest& request) {
-      breaches[i](worker, request.id);
-      worker.wait_for_cancel();
-      return Verdict{.kind = VerdictKind::Exited};
-    }));
-    ExecutionOptions options;
-    options.stop = {"one", "two"};
-    EXPECT_EQ(kind_of(runner->execute("p", options)), "SandboxViolation") << "breach " << i;
-    EXPECT_EQ(runner->worker_pid(), 0);
-  }
-}
-
-TEST_F(LocalGgufRunnerTest, APieceHasTheProbabilitiesOfItsTokens) {
-  const std::vector<ipc::Candidate> a = {{"a", -1.0F}};
-  const std::vector<ipc::Candidate> b = {{"b", -2.0F}};
-  auto runner = make(serving([&](FakeWorker& worker, const ipc::ExecuteRequest& request) {
-    worker.token(request.id, "", a);  // held back: shown with the next one
-    worker.token(request.id, "ab", b);
-    worker.done(request.id, ipc::fb::Finish::Stop, 2);
-    worker.wait_for_cancel();
-    return Verdict{.kind = VerdictKind::Exited};
-  }));
-  ExecutionOptions options;
-  options.top_logprobs = 0;
-  std::vector<std::string> pieces;
-  const auto note = [&](const TextPiece& piece) {
-    pieces.emplace_back(piece.text);
-    for (const TokenLogprobs& token : piece.logprobs)
-      pieces.push_back(token.chosen.token);
-    return true;
-  };
-  const auto outcome = runner->execute("p", options, note, {});
-  ASSERT_TRUE(outcome.has_value()) << outcome.error().message();
-  EXPECT_EQ(pieces, (std::vector<std::string>{"ab", "a", "b"}));
-  EXPECT_EQ(outcome->logprobs.size(), 2U);
-}
-
-ExecutionOptions embedding() {
-  ExecutionOptions options;
-  options.embed = true;
-  return options;
-}
-
-TEST_F(LocalGgufRunnerTest, MakesAnEmbeddingOfEachText) {
-  const std::vector<std::vector<float>> made = {{1.0F, 0.0F}, {0.0F, 1.0F}};
-  auto runner = make(serving([&](FakeWorker& worker, const ipc::ExecuteRequest& request) {
-                       EXPECT_TRUE(request.embed);
-                       worker.embedding(request.id, 0, made[0]);
-                       worker.embedding(request.id, 1, made[1]);
-                       worker.done(request.id, ipc::fb::Finish::Stop, 0);
-                       worker.wait_for_cancel();
-                       return Verdict{.kind = VerdictKind::Exited};
-                     }),
-                     {.embeddings = true});
-  const std::vector<ChatMessage> texts = {{"user", "a"}, {"user", "b"}};
-  const auto outcome = runner->execute_chat(texts, embedding(), nullptr, {});
-  ASSERT_TRUE(outcome.has_value()) << outcome.error().message();
-  EXPECT_EQ(outcome->embeddings, made);
-  EXPECT_EQ(outcome->metadata.usage.prompt_tokens, 7U);
-}
-
-TEST_F(LocalGgufRunnerTest, AnAnswerOfTooManyNumbersIsRefusedBeforeItIsMade) {
-  auto runner = make(
-      [](FakeWorker& worker) {
-        (void)worker.start_up(ipc::kMaxEmbeddingValues);
-        EXPECT_FALSE(worker.next_execute().has_value()) << "it was asked for all the same";
-        return Verdict{.kind = VerdictKind::Exited};
-      },
-      {.embeddings = true});
-  const std::vector<ChatMessage> texts(17, {"user", "a"});  // 16 times 2^16 is the most
-  const auto outcome = runner->execute_chat(texts, embedding(), nullptr, {});
-  EXPECT_EQ(kind_of(outcome), "InvalidInput");
-}
-
-TEST_F(LocalGgufRunnerTest, OtherEmbeddingsThanWereAskedForAreABreach) {
-  using Act = std::function<void(FakeWorker&, std::uint64_t id)>;
-  const std::vector<float> right = {1.0F, 0.0F};
-  const std::vector<float> large = {1.0F, 0.0F, 0.0F};
-  const std::vector<float> absurd = {1.0F, std::numeric_limits<float>::quiet_NaN()};
-  const std::vector<Act> breaches = {
-      [&](FakeWorker& w, std::uint64_t id) { w.embedding(id, 1, right); },
-      [&](FakeWorker& w, std::uint64_t id) { w.embedding(id, 0, large); },
-      [&](FakeWorker& w, std::uint64_t id) { w.embedding(id, 0, {}); },
-      [&](FakeWorker& w, std::uint64_t id) { w.embedding(id, 0, absurd); },
-      [&](FakeWorker& w, std::uint64_t id) { w.embedding(id + 1, 0, right); },
-      [&](FakeWorker& w, std::uint64_t id) { w.token(id, "x"); },
-      [&](FakeWorker& w, std::uint64_t id) { w.done(id, ipc::fb::Finish::Stop, 0); },
-      [&](FakeWorker& w, std::uint64_t id) { w.done(id, ipc::fb::Finish::Length, 0); },
-      [&](FakeWorker& w, std::uint64_t id) {
-        w.embedding(id, 0, right);
-        w.embedding(id, 1, right);
-      },
-      [&](FakeWorker& w, std::uint64_t id) {
-        w.embedding(id, 0, right);
-        w.done(id, ipc::fb::Finish::Stop, 1);
-      },
-  };
-  for (std::size_t i = 0; i < breaches.size(); ++i) {
-    auto runner = make(serving([&](FakeWorker& worker, const ipc::ExecuteRequest& request) {
-                         breaches[i](worker, request.id);
-                         worker.wait_for_cancel();
-                         return Verdict{.kind = VerdictKind::Exited};
-                       }),
-                       {.embeddings = true});
-    EXPECT_EQ(kind_of(runner->execute("p", embedding())), "SandboxViolation") << "breach " << i;
-  }
-  auto runner = make(serving([&](FakeWorker& worker, const ipc::ExecuteRequest& request) {
-    worker.embedding(request.id, 0, right);
-    worker.wait_for_cancel();
-    return Verdict{.kind = VerdictKind::Exited};
-  }));
-  EXPECT_EQ(kind_of(runner->execute("p")), "SandboxViolation") << "nobody asked for one";
-  EXPECT_EQ(kind_of(runner->execute("p", embedding())), "InvalidInput") << "not told to make any";
-}
-
-TEST_F(LocalGgufRunnerTest, TextsForEmbeddingsAreBounded) {
-  auto runner = make(answering({}), {.embeddings = true});
-  const auto field_of = [&](const std::vector<ChatMessage>& texts) {
-    const auto outcome = runner->execute_chat(texts, embedding(), nullptr, {});
-    const auto* invalid = outcome.error().get_if<runner_error::InvalidInput>();
-    return invalid == nullptr ? std::string(outcome.error().kind()) : invalid->field;
-  };
-  EXPECT_EQ(field_of({}), "input");
-  EXPECT_EQ(field_of(std::vector<ChatMessage>(257, {"user", "x"})), "input");
-  EXPECT_EQ(field_of({{"user", "x"}, {"user", ""}}), "input[1]");
-  EXPECT_EQ(field_of(std::vector<ChatMessage>(2, {"user", std::string(600'000, 'x')})), "input");
-}
-
 TEST_F(LocalGgufRunnerTest, ARefusedSchemaIsTheCallersMistake) {
   auto runner = make(serving([](FakeWorker& worker, const ipc::ExecuteRequest& request) {
     worker.failed({.id = request.id,
@@ -486,26 +271,6 @@ TEST_F(LocalGgufRunnerTest, ARefusedSchemaIsTheCallersMistake) {
   const auto outcome = runner->execute("p");
   ASSERT_EQ(kind_of(outcome), "InvalidInput");
   EXPECT_EQ(outcome.error().get_if<runner_error::InvalidInput>()->field, "json_schema");
-}
-
-TEST_F(LocalGgufRunnerTest, MoreProbabilitiesThanWereAskedForAreABreach) {
-  const std::vector<ipc::Candidate> two = {{"a", -1.0F}, {"b", -2.0F}};
-  for (const std::optional<std::uint32_t> asked : {std::optional<std::uint32_t>(), {0U}, {1U}}) {
-    auto runner = make(serving([&](FakeWorker& worker, const ipc::ExecuteRequest& request) {
-      worker.token(request.id, "x", two);
-      worker.done(request.id, ipc::fb::Finish::Stop, 1);
-      return Verdict{.kind = VerdictKind::Exited};
-    }));
-    ExecutionOptions options;
-    options.top_logprobs = asked;
-    const auto outcome = runner->execute("p", options);
-    EXPECT_EQ(outcome.has_value(), asked == 1U);
-    if (outcome.has_value()) {
-      EXPECT_EQ(outcome->logprobs.front().top.front().token, "b");
-    } else {
-      EXPECT_EQ(kind_of(outcome), "SandboxViolation");
-    }
-  }
 }
 
 TEST_F(LocalGgufRunnerTest, ContextOverflowHasTheCounts) {
@@ -523,111 +288,6 @@ TEST_F(LocalGgufRunnerTest, ContextOverflowHasTheCounts) {
   EXPECT_THAT(outcome.error().message(), HasSubstr("9000"));
   EXPECT_THAT(outcome.error().message(), HasSubstr("4096"));
   EXPECT_NE(runner->worker_pid(), 0);
-}
-
-TEST_F(LocalGgufRunnerTest, WaitingHasItsOwnDeadline) {
-  std::stop_source source;
-  auto runner = make(serving([](FakeWorker& worker, const ipc::ExecuteRequest& request) {
-                       worker.token(request.id, "busy");
-                       worker.wait_for_cancel();
-                       worker.done(request.id, ipc::fb::Finish::Cancelled, 1);
-                       return Verdict{.kind = VerdictKind::Exited};
-                     }),
-                     {.max_parallel = 1});
-  std::atomic<bool> busy = false;
-  std::jthread first([&] {
-    (void)runner->execute(
-        "p", {}, [&](std::string_view) { return busy = true, true; }, source.get_token());
-  });
-  while (!busy)
-    std::this_thread::sleep_for(1ms);
-  ExecutionOptions options;
-  options.timeout = 50ms;
-  const auto outcome = runner->execute("p", options);
-  EXPECT_EQ(kind_of(outcome), "ExecutionTimeout");
-  EXPECT_GE(outcome.error().metadata().timing.queue_ms, 50);
-  source.request_stop();
-}
-
-TEST_F(LocalGgufRunnerTest, ExecutionsOfOneWorkerDoNotMix) {
-  // Two requests are in before either is answered, and the answers interleave.
-  auto runner = make([](FakeWorker& worker) {
-    (void)worker.start_up();
-    const auto first = worker.next_execute();
-    const auto second = worker.next_execute();
-    if (!first || !second) return Verdict{};
-    for (int i = 0; i < 3; ++i) {
-      worker.token(first->id, first->messages.front().content);
-      worker.token(second->id, second->messages.front().content);
-    }
-    worker.done(second->id, ipc::fb::Finish::Stop, 3);
-    worker.done(first->id, ipc::fb::Finish::Length, 3);
-    (void)worker.next_execute();
-    return Verdict{.kind = VerdictKind::Exited};
-  });
-  SlmRunner::Outcome a;
-  std::jthread other([&] { a = runner->execute("a"); });
-  const auto b = runner->execute("b");
-  other.join();
-  ASSERT_TRUE(a.has_value() && b.has_value());
-  EXPECT_EQ(a->response, "aaa");
-  EXPECT_EQ(b->response, "bbb");
-  EXPECT_NE(a->metadata.finish_reason, b->metadata.finish_reason);
-  EXPECT_EQ(launcher_->spawned(), 1);
-}
-
-TEST_F(LocalGgufRunnerTest, OneThatDoesNotStopCostsTheOthersTheirWorkerAndSaysSo) {
-  auto runner = make([](FakeWorker& worker) {
-    (void)worker.start_up();
-    (void)worker.next_execute();
-    (void)worker.next_execute();
-    while (worker.next_execute())
-      ;  // never answers, and ignores every Cancel
-    return Verdict{.kind = VerdictKind::Exited};
-  });
-  SlmRunner::Outcome patient;
-  std::jthread other([&] { patient = runner->execute("a"); });
-  ExecutionOptions options;
-  options.timeout = 100ms;
-  const auto hasty = runner->execute("b", options);
-  other.join();
-  EXPECT_EQ(kind_of(hasty), "ExecutionTimeout");
-  EXPECT_EQ(kind_of(patient), "ExecutionFailed");
-  EXPECT_NE(patient.error().message().find("another execution"), std::string::npos);
-}
-
-TEST_F(LocalGgufRunnerTest, TwentyThreadsAndOneDeath) {
-  constexpr int kThreads = 20;
-  std::atomic<int> starts = 0;
-  // One at a time, so that the death costs exactly one.
-  auto runner = make(
-      [&](FakeWorker& worker) {
-        if (starts++ > 0) return answering({"ok"})(worker);
-        (void)worker.start_up();
-        for (int served = 0; served < 5; ++served) {
-          const auto request = worker.next_execute();
-          if (!request.has_value()) break;
-          worker.token(request->id, "ok");
-          if (served < 4) worker.done(request->id, ipc::fb::Finish::Stop, 1);
-        }
-        return Verdict{.kind = VerdictKind::Signaled, .signal = 9};
-      },
-      {.max_parallel = 1});
-  std::atomic<int> succeeded = 0;
-  std::atomic<int> failed = 0;
-  {
-    std::vector<std::jthread> threads;
-    for (int i = 0; i < kThreads; ++i) {
-      threads.emplace_back([&] {
-        const auto outcome = runner->execute("p");
-        if (outcome.has_value() && outcome->response == "ok") ++succeeded;
-        if (kind_of(outcome) == "ExecutionFailed") ++failed;
-      });
-    }
-  }
-  EXPECT_EQ(succeeded, kThreads - 1);
-  EXPECT_EQ(failed, 1);
-  EXPECT_EQ(launcher_->spawned(), 2);
 }
 
 }  // namespace

@@ -98,10 +98,16 @@ struct WorkerSession::Running {
   std::optional<WorkerFailed> failure{};
   CondVar changed{};
 
-  // Touched by its own thread only.
-  std::size_t shown_logprobs = 0;
+  // Guarded, too.
+  bool is_showing = false;  // the reader is in show()
   bool sink_refused = false;
   bool cancelling = false;
+
+  // Of the thread that shows: the reader with sink_on_any_thread, else its own. So is the result's
+  // text until the end.
+  std::size_t shown_logprobs = 0;
+
+  // Touched by its own thread only.
   bool timed_out = false;
   steady_clock::time_point give_up = steady_clock::time_point::max();  // set by the first Cancel
 
@@ -133,10 +139,12 @@ bool WorkerSession::is_alive() const {
 
 void WorkerSession::read_frames() {
   while (usable_) {
-    std::array<pollfd, 2> entries{{{channel_.fd(), POLLIN, 0}, {stop_reading_.get(), POLLIN, 0}}};
-    if (::poll(entries.data(), entries.size(), -1) < 0 && errno != EINTR) return end({}, {});
-    if (entries[1].revents != 0) return;
-    if (entries[0].revents == 0) continue;
+    if (!channel_.has_read_ahead()) {
+      std::array<pollfd, 2> entries{{{channel_.fd(), POLLIN, 0}, {stop_reading_.get(), POLLIN, 0}}};
+      if (::poll(entries.data(), entries.size(), -1) < 0 && errno != EINTR) return end({}, {});
+      if (entries[1].revents != 0) return;
+      if (entries[0].revents == 0) continue;
+    }
     const auto frame = channel_.receive(steady_clock::now() + kFrameSlice);
     if (frame.has_value()) {
       auto event = to_event(**frame);
@@ -152,12 +160,31 @@ void WorkerSession::read_frames() {
 
 void WorkerSession::dispatch(const WorkerEvent& event) {
   std::string wrong;
+  Running* shown = nullptr;
   {
     const MutexLock lock(mutex_);
     if (ending_) return;
     wrong = take(event);
+    if (wrong.empty()) shown = start_showing(event);
   }
-  if (!wrong.empty()) end(VerdictKind::Killed, std::move(wrong));
+  if (!wrong.empty()) return end(VerdictKind::Killed, std::move(wrong));
+  if (shown == nullptr) return;
+  show(*shown);
+  const MutexLock lock(mutex_);
+  shown->is_showing = false;
+  if (ending_ || shown->sink_refused) shown->changed.notify_one();  // all that it may wait for
+}
+
+WorkerSession::Running* WorkerSession::start_showing(const WorkerEvent& event) {
+  const auto* token = std::get_if<WorkerToken>(&event);
+  if (token == nullptr) return nullptr;
+  Running* running = running_.at(token->id);
+  if (!running->options.sink_on_any_thread) {
+    running->changed.notify_one();
+    return nullptr;
+  }
+  running->is_showing = true;
+  return running;
 }
 
 std::string WorkerSession::take(const WorkerEvent& event) {
@@ -230,7 +257,6 @@ std::string WorkerSession::take_token(const WorkerToken& token) {
     if (running.logprob_bytes > kMaxLogprobBytes) return "probabilities above 64 MiB";
     running.logprobs.push_back(to_logprobs(token.logprobs));
   }
-  running.changed.notify_one();
   return {};
 }
 
@@ -340,6 +366,8 @@ WorkerSession::Outcome WorkerSession::execute(std::span<const ChatMessage> messa
   {
     const MutexLock lock(mutex_);
     running_.erase(running.id);
+    while (running.is_showing)
+      running.changed.wait(mutex_);
     verdict = verdict_;
   }
   if (running.first_token)
@@ -365,7 +393,7 @@ WorkerSession::Outcome WorkerSession::follow(Running& running) {
   bool over = false;
   while (!over) {
     over = wait_for_change(running);
-    show(running);
+    if (over || !running.options.sink_on_any_thread) show(running);
     if (over || !is_unwanted(running)) continue;
     if (!running.cancelling) cancel(running);
     if (steady_clock::now() < running.give_up) continue;
@@ -385,6 +413,7 @@ WorkerSession::Outcome WorkerSession::follow(Running& running) {
 
 /// Refused by its sink, stopped or late: its worker has been told, or has to be.
 bool WorkerSession::is_unwanted(const Running& running) {
+  const MutexLock lock(mutex_);
   return running.cancelling || running.is_stopped() ||
          steady_clock::now() >= running.patience.deadline;
 }
@@ -394,9 +423,12 @@ bool WorkerSession::wait_for_change(Running& running) {
   const auto deadline = running.cancelling ? running.give_up : running.patience.deadline;
   const MutexLock lock(mutex_);
   const auto is_over = [&]() SYMBIONT_REQUIRES(mutex_) {
-    return running.done || running.failure || ended_;
+    return (running.done || running.failure || ended_) && !running.is_showing;
   };
-  while (running.arrived.empty() && !is_over() && (running.cancelling || !running.is_stopped())) {
+  const auto has_text = [&]() SYMBIONT_REQUIRES(mutex_) {
+    return !running.arrived.empty() && !running.options.sink_on_any_thread;
+  };
+  while (!has_text() && !is_over() && (running.cancelling || !running.is_stopped())) {
     if (running.changed.wait_until(mutex_, deadline) == std::cv_status::timeout) break;
   }
   return is_over();
@@ -405,23 +437,29 @@ bool WorkerSession::wait_for_change(Running& running) {
 void WorkerSession::show(Running& running) {
   std::string text;
   std::vector<TokenLogprobs> logprobs;
+  bool is_wanted = false;
   {
     const MutexLock lock(mutex_);
     text.swap(running.arrived);
     logprobs.swap(running.logprobs);
+    is_wanted = running.sink && !running.cancelling && !running.sink_refused;
   }
   std::vector<TokenLogprobs>& all = running.result.logprobs;
   std::ranges::move(logprobs, std::back_inserter(all));
   if (text.empty()) return;  // those of a token whose text is held back come with it
   running.result.response += text;
   const std::size_t shown = std::exchange(running.shown_logprobs, all.size());
-  const bool wanted = running.sink && !running.cancelling && !running.sink_refused;
-  if (wanted && !running.sink({text, std::span(all).subspan(shown)})) running.sink_refused = true;
+  if (!is_wanted || running.sink({text, std::span(all).subspan(shown)})) return;
+  const MutexLock lock(mutex_);
+  running.sink_refused = true;
 }
 
 void WorkerSession::cancel(Running& running) {
-  running.cancelling = true;
-  running.timed_out = !running.is_stopped();
+  {
+    const MutexLock lock(mutex_);
+    running.cancelling = true;
+    running.timed_out = !running.is_stopped();
+  }
   running.give_up = steady_clock::now() + spec_.cancel_grace;
   ipc::Builder builder;
   ipc::encode_cancel(builder, running.id);

@@ -61,6 +61,9 @@ class WorkerSession {
   // The reader.
   void read_frames();
   void dispatch(const WorkerEvent& event);
+  /// The execution whose new text the reader itself has to show, which makes it stay meanwhile;
+  /// null when its own thread shows it, which is told.
+  [[nodiscard]] Running* start_showing(const WorkerEvent& event) SYMBIONT_REQUIRES(mutex_);
   /// Says what is wrong with `event`, if something is. Empty: it was taken.
   [[nodiscard]] std::string take(const WorkerEvent& event) SYMBIONT_REQUIRES(mutex_);
   [[nodiscard]] std::string take_token(const WorkerToken& token) SYMBIONT_REQUIRES(mutex_);
@@ -75,7 +78,7 @@ class WorkerSession {
                                      std::uint64_t cache_key);
   [[nodiscard]] Outcome follow(Running& running);
   [[nodiscard]] bool wait_for_change(Running& running);
-  [[nodiscard]] static bool is_unwanted(const Running& running);
+  [[nodiscard]] bool is_unwanted(const Running& running);
   void show(Running& running);
   void cancel(Running& running);
   [[nodiscard]] Outcome check_answer_size(const Running& running) const;
