@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <utility>
 
-#include <boost/asio/post.hpp>
-
 #include "api/openai/errors.h"
 #include "api/plan_in_progress.h"
 
@@ -238,12 +236,8 @@ awaitable<bool> Connection::answer(const Route& route, Request& request) {
 awaitable<bool> Connection::carry_out(const Route& route, const Request& request, Plan plan) {
   // Noticed when the client goes away; what else it sends belongs to its next request.
   if (input_.empty() && !is_reading_ && !has_ended_) start_reading(kWatchBytes);
-  const auto executor = co_await boost::asio::this_coro::executor;
-  const auto wake = [executor, weak = weak_from_this()] {
-    boost::asio::post(executor, [weak] {
-      if (const auto self = weak.lock()) self->signal_.notify();
-    });
-  };
+  const std::weak_ptr<Signal> mine = std::shared_ptr<Signal>(shared_from_this(), &signal_);
+  const auto wake = [bell = service_.doorbell(), mine] { bell->ring(mine); };
   PlanInProgress progress(service_, route, request, std::move(plan), wake);
   if (is_http_1_0_) close_after_ = true;  // where a stream ends with the connection
   deadline_ = Clock::time_point::max();   // the execution has its own

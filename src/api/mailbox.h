@@ -30,8 +30,8 @@ struct MailboxEvent {
 /// Threads: put_* from any, the rest from one.
 class Mailbox {
  public:
-  /// `wake` is called when something is there after nothing was, never after close(). It must not
-  /// call back.
+  /// `wake` is called when something is there after nothing was, by a put that began before
+  /// close(). It must not call back.
   explicit Mailbox(std::function<void()> wake) : wake_(std::move(wake)) {}
 
   /// False: cancel, nobody is going to read it.
@@ -42,8 +42,8 @@ class Mailbox {
   void close();
 
  private:
+  const std::function<void()> wake_;
   Mutex mutex_;
-  std::function<void()> wake_ SYMBIONT_GUARDED_BY(mutex_);
   std::vector<MailboxEvent> events_ SYMBIONT_GUARDED_BY(mutex_);
   std::size_t bytes_ SYMBIONT_GUARDED_BY(mutex_) = 0;
   std::size_t logprob_bytes_ SYMBIONT_GUARDED_BY(mutex_) = 0;

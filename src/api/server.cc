@@ -41,12 +41,16 @@ void on_pipe(int /*signal*/) {}
 }  // namespace
 
 struct Server::Impl {
-  Impl(ServerOptions options_in, Service service_in, observe::EventLog& log_in)
-      : options(std::move(options_in)), service(std::move(service_in)), log(log_in) {}
+  Impl(ServerOptions options_in, Service service_in, UniqueFd bell_in, observe::EventLog& log_in)
+      : options(std::move(options_in)),
+        service(std::move(service_in)),
+        log(log_in),
+        bell(loop, bell_in.release()) {}
 
   awaitable<void> accept_from(Listener& listener, asio::posix::stream_descriptor& descriptor);
   void start_connection(UniqueFd fd, const Listener& listener);
   void reject(UniqueFd fd);
+  awaitable<void> answer_bell();
   awaitable<void> sweep();
   awaitable<void> handle_signals();
   awaitable<void> drain();
@@ -60,6 +64,7 @@ struct Server::Impl {
   asio::io_context loop{1};
   // Borrow the listeners' descriptors, which have to be open as long as these wait for them.
   std::vector<std::unique_ptr<asio::posix::stream_descriptor>> accepting;
+  asio::posix::stream_descriptor bell;  // readable when the service's doorbell has rung
   asio::steady_timer sweep_timer{loop};
   asio::signal_set signals{loop};
   std::set<Connection*> connections;  // each takes itself out when it ends
@@ -134,6 +139,14 @@ awaitable<void> Server::Impl::accept_from(Listener& listener,
       if (!fd->is_valid()) break;
       start_connection(*std::move(fd), listener);
     }
+  }
+}
+
+awaitable<void> Server::Impl::answer_bell() {
+  while (true) {
+    const auto [error] = co_await bell.async_wait(asio::posix::descriptor_base::wait_read, kTuple);
+    if (error) co_return;
+    service.doorbell()->answer();
   }
 }
 
@@ -235,8 +248,10 @@ Result<std::unique_ptr<Server>> Server::create(ServerOptions options,
     SYMBIONT_TRY(tls, make_tls_context(*settings.tls));
   }
   gateway.execution_timeout = settings.limits.execution_timeout;
-  Service service(std::move(gateway), make_policies(settings, listeners), log);
-  auto impl = std::make_unique<Impl>(std::move(options), std::move(service), log);
+  SYMBIONT_TRY(std::shared_ptr<Doorbell> doorbell, Doorbell::create());
+  SYMBIONT_TRY(UniqueFd bell, doorbell->watch());
+  Service service(std::move(gateway), make_policies(settings, listeners), std::move(doorbell), log);
+  auto impl = std::make_unique<Impl>(std::move(options), std::move(service), std::move(bell), log);
   impl->tls = std::move(tls);
   impl->listeners = std::move(listeners);
   if (impl->options.handle_signals) {
@@ -280,6 +295,7 @@ bool Server::run() {
         std::make_unique<asio::posix::stream_descriptor>(impl.loop, listener.fd()));
     asio::co_spawn(impl.loop, impl.accept_from(listener, *impl.accepting.back()), asio::detached);
   }
+  asio::co_spawn(impl.loop, impl.answer_bell(), asio::detached);
   asio::co_spawn(impl.loop, impl.sweep(), asio::detached);
   const auto work = asio::make_work_guard(impl.loop);
   impl.loop.run();

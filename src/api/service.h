@@ -12,6 +12,7 @@
 
 #include "symbiont/slm.h"
 
+#include "api/doorbell.h"
 #include "api/gateway.h"
 #include "api/http.h"
 #include "api/middlewares/authenticate.h"
@@ -38,8 +39,14 @@ struct Policies {
 /// One object a server. For the loop's thread only.
 class Service {
  public:
-  Service(Gateway gateway, Policies policies, observe::EventLog& log)
-      : gateway_(std::move(gateway)), policies_(std::move(policies)), log_(&log) {}
+  Service(Gateway gateway,
+          Policies policies,
+          std::shared_ptr<Doorbell> doorbell,
+          observe::EventLog& log)
+      : gateway_(std::move(gateway)),
+        policies_(std::move(policies)),
+        doorbell_(std::move(doorbell)),
+        log_(&log) {}
 
   /// Everything that is asked before the body is read. Fills in the request's id, identity and path
   /// parameter. The error is the answer.
@@ -50,6 +57,7 @@ class Service {
   [[nodiscard]] Gateway& gateway() { return gateway_; }
   [[nodiscard]] const ServerLimits& limits() const { return policies_.limits; }
   [[nodiscard]] std::shared_ptr<Quotas> quotas() const { return policies_.quotas; }
+  [[nodiscard]] const std::shared_ptr<Doorbell>& doorbell() const { return doorbell_; }
   [[nodiscard]] observe::EventLog& log() { return *log_; }
   void set_policies(Policies policies);
 
@@ -61,6 +69,7 @@ class Service {
 
   Gateway gateway_;
   Policies policies_;
+  std::shared_ptr<Doorbell> doorbell_;  // executions ring that outlive their request
   observe::EventLog* log_;
 };
 

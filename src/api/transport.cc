@@ -17,7 +17,10 @@ constexpr auto kTuple = asio::as_tuple(asio::use_awaitable);
 
 class PlainTransport final : public Transport {
  public:
-  explicit PlainTransport(Socket socket) : socket_(std::move(socket)) {}
+  explicit PlainTransport(Socket socket) : socket_(std::move(socket)) {
+    boost::system::error_code error;
+    (void)socket_.non_blocking(true, error);  // fails on a socket that is gone, as write() will
+  }
 
   awaitable<bool> handshake() override { co_return true; }
 
@@ -30,8 +33,13 @@ class PlainTransport final : public Transport {
   }
 
   awaitable<bool> write(std::string_view bytes) override {
-    const asio::const_buffer buffer(bytes.data(), bytes.size());
-    const auto [error, count] = co_await asio::async_write(socket_, buffer, kTuple);
+    // Mostly the kernel has room for all of it, which then costs no turn of the loop.
+    boost::system::error_code failure;
+    asio::const_buffer rest(bytes.data(), bytes.size());
+    rest += socket_.write_some(rest, failure);
+    if (failure && failure != asio::error::would_block) co_return false;
+    if (rest.size() == 0) co_return true;
+    const auto [error, count] = co_await asio::async_write(socket_, rest, kTuple);
     co_return !error;
   }
 

@@ -33,6 +33,8 @@ CompletionWriter::CompletionWriter(AnswerFormat format)
 
 void CompletionWriter::on_start(const std::vector<std::string>& execution_ids) {
   id_ = id_from_execution(format_.id_prefix, execution_ids.front());
+  chunk_head_ = dump(head(format_.chunk_object));
+  chunk_head_.back() = ',';
 }
 
 Json CompletionWriter::head(const std::string& object) const {
@@ -43,14 +45,15 @@ void CompletionWriter::write_chunk(std::size_t choice,
                                    const Json& delta,
                                    const char* finish_reason,
                                    Output& out) {
-  Json object = head(format_.chunk_object);
   Json item = {{"index", choice}};
   item.update(delta);
   item["finish_reason"] = finish_reason == nullptr ? Json(nullptr) : Json(finish_reason);
-  object["choices"] = Json::array({std::move(item)});
-  if (format_.include_usage) object["usage"] = nullptr;
+  std::string chunk = chunk_head_;
+  chunk.append(R"("choices":[)").append(dump(item)).append("]");
+  if (format_.include_usage) chunk += R"(,"usage":null)";
+  chunk += '}';
   std::string event;
-  append_event(event, dump(object));
+  append_event(event, chunk);
   out.write(event);
 }
 

@@ -62,6 +62,7 @@ class CompletionWriter : public AnswerWriter {
 
   AnswerFormat format_;
   std::string id_;
+  std::string chunk_head_;  // what all chunks begin with
   std::int64_t created_ = 0;
   std::vector<bool> started_;
   std::vector<std::size_t> said_tokens_;  // with logprobs, of each choice
