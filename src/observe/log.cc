@@ -1,15 +1,23 @@
 #include "observe/log.h"
 
-#include <chrono>
+#include <limits.h>
+#include <poll.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
 #include <ctime>
-#include <string>
+#include <utility>
 
 #include <fmt/format.h>
 
-#include "base/file.h"
-
 namespace symbiont::observe {
 namespace {
+
+using std::chrono::steady_clock;
+
+/// How often a write that nobody takes looks whether the log is being closed.
+constexpr std::chrono::milliseconds kWriteSlice{50};
 
 /// "2026-01-31T23:59:59.123Z"
 std::string timestamp() {
@@ -23,7 +31,29 @@ std::string timestamp() {
                      now.time_since_epoch().count() % 1000);
 }
 
+std::string to_line(std::string_view level, std::string_view event, const Json& fields) {
+  Json line = {{"time", timestamp()}, {"level", level}, {"event", event}};
+  line.update(fields);
+  return dump(line) + "\n";
+}
+
 }  // namespace
+
+EventLog::EventLog(int fd) : fd_(fd), writer_([this] { write_waiting(); }) {}
+
+EventLog::~EventLog() {
+  close();
+}
+
+void EventLog::close() {
+  {
+    const MutexLock lock(mutex_);
+    is_closing_ = true;
+    give_up_ = steady_clock::now() + kLastLogPatience;
+    changed_.notify_one();
+  }
+  if (writer_.joinable()) writer_.join();
+}
 
 void EventLog::info(std::string_view event, const Json& fields) {
   write("info", event, fields);
@@ -36,12 +66,61 @@ void EventLog::error(std::string_view event, const Json& fields) {
 }
 
 void EventLog::write(std::string_view level, std::string_view event, const Json& fields) {
-  Json line = {{"time", timestamp()}, {"level", level}, {"event", event}};
-  line.update(fields);
-  const std::string text = dump(line) + "\n";
+  const std::string line = to_line(level, event, fields);
   const MutexLock lock(mutex_);
-  (void)write_all(fd_, text, "the log").has_value();  // see the class
+  if (waiting_.size() + line.size() > kMaxWaitingLogBytes) {
+    ++lost_;
+    return;
+  }
+  waiting_ += line;
+  changed_.notify_one();
 }
+
+// The writer -------------------------------------------------------------------------------------
+
+void EventLog::write_waiting() {
+  bool works = true;
+  while (works) {
+    std::string text;
+    {
+      const MutexLock lock(mutex_);
+      while (waiting_.empty() && !is_closing_)
+        changed_.wait(mutex_);
+      if (waiting_.empty()) return;
+      text.swap(waiting_);
+      if (lost_ > 0)
+        text += to_line("warning", "log_lines_lost", {{"lines", std::exchange(lost_, 0)}});
+    }
+    works = write_out(text);
+  }
+}
+
+/// False once the log is closing and nobody takes it. Never waits within write(2): a pipe that can
+/// be written takes PIPE_BUF bytes.
+bool EventLog::write_out(std::string_view text) {
+  while (!text.empty()) {
+    pollfd entry{.fd = fd_, .events = POLLOUT, .revents = 0};
+    const int ready = ::poll(&entry, 1, static_cast<int>(kWriteSlice.count()));
+    if (ready <= 0) {
+      if (!is_patient()) return false;
+      continue;
+    }
+    const ssize_t written = ::write(fd_, text.data(), std::min<std::size_t>(text.size(), PIPE_BUF));
+    if (written > 0) {
+      text.remove_prefix(static_cast<std::size_t>(written));
+    } else if (errno != EINTR && errno != EAGAIN) {
+      return true;  // a full disk, a reader that has gone: the next lines may have more luck
+    }
+  }
+  return true;
+}
+
+bool EventLog::is_patient() {
+  const MutexLock lock(mutex_);
+  return !is_closing_ || steady_clock::now() < give_up_;
+}
+
+// LogObserver ------------------------------------------------------------------------------------
 
 bool LogObserver::on_access(const AccessRecord& record) {
   if (record.denied == nullptr) return true;

@@ -4,8 +4,12 @@
 // The log of a server: one JSON object a line. Holds what happened to whom and how long it took;
 // never a prompt, an answer or a key.
 
+#include <chrono>
+#include <cstddef>
 #include <cstdint>
+#include <string>
 #include <string_view>
+#include <thread>
 
 #include "symbiont/observer.h"
 
@@ -14,22 +18,44 @@
 
 namespace symbiont::observe {
 
-/// Threads: any. A line that cannot be written is lost: there is nobody left to tell.
+/// Lines that wait for a reader of the log who is slow; those beyond are lost.
+inline constexpr std::size_t kMaxWaitingLogBytes = std::size_t{1} << 20U;
+/// For what waits at the end, while nobody reads.
+inline constexpr std::chrono::milliseconds kLastLogPatience{500};
+
+/// Threads: any. Nobody waits for who reads the log: a thread of its own writes. Lines that are
+/// lost because too many wait are counted in a line of their own ("log_lines_lost") once there is
+/// room; those that cannot be written at all are lost, since there is nobody left to tell.
 class EventLog {
  public:
   /// `fd` stays open as long as this object lives.
-  explicit EventLog(int fd) : fd_(fd) {}
+  explicit EventLog(int fd);
+  EventLog(const EventLog&) = delete;
+  EventLog& operator=(const EventLog&) = delete;
+  /// Writes what waits, with kLastLogPatience at most.
+  ~EventLog();
 
   // {"time": ..., "level": ..., "event": EVENT, ...fields}
   void info(std::string_view event, const Json& fields = Json::object());
   void warning(std::string_view event, const Json& fields = Json::object());
   void error(std::string_view event, const Json& fields = Json::object());
+  /// For a process that ends without destructors: as ~EventLog(), and nothing can be told after.
+  void close();
 
  private:
   void write(std::string_view level, std::string_view event, const Json& fields);
+  void write_waiting();
+  [[nodiscard]] bool write_out(std::string_view text);
+  [[nodiscard]] bool is_patient();
 
   const int fd_;
   Mutex mutex_;
+  CondVar changed_;
+  std::string waiting_ SYMBIONT_GUARDED_BY(mutex_);  // whole lines
+  std::uint64_t lost_ SYMBIONT_GUARDED_BY(mutex_) = 0;
+  bool is_closing_ SYMBIONT_GUARDED_BY(mutex_) = false;
+  std::chrono::steady_clock::time_point give_up_ SYMBIONT_GUARDED_BY(mutex_);  // once it is closing
+  std::jthread writer_;
 };
 
 /// Writes denials, restarts of workers and ends of executions to a log.

@@ -3,7 +3,11 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
+#include <chrono>
+#include <optional>
+#include <sstream>
 #include <string>
 
 #include <gtest/gtest.h>
@@ -44,6 +48,54 @@ TEST_F(LogTest, OneObjectALine) {
   EXPECT_EQ(json["event"], "listening");
   EXPECT_EQ(json["address"], "line\nbreak");
   EXPECT_EQ(json["time"].get<std::string>().size(), std::string("2026-01-31T23:59:59.123Z").size());
+}
+
+TEST_F(LogTest, NobodyWaitsForWhoReadsIt) {
+  const std::string large(1000, 'x');
+  const std::size_t more_than_fits = 2 * kMaxWaitingLogBytes / large.size();
+  for (std::size_t i = 0; i < more_than_fits; ++i)
+    log_->info("request", {{"number", i}, {"more", large}});
+  // It comes back here, all the same. What fitted is read, and how much did not.
+  std::string text;
+  while (text.find("log_lines_lost") == std::string::npos || !text.ends_with('\n')) {
+    std::array<char, 65'536> buffer{};
+    const ssize_t count = ::read(read_end_.get(), buffer.data(), buffer.size());
+    ASSERT_GT(count, 0);
+    text.append(buffer.data(), static_cast<std::size_t>(count));
+  }
+  std::istringstream lines(text);
+  std::size_t read = 0;
+  std::size_t lost = 0;
+  for (std::string one; std::getline(lines, one);) {
+    const Json json = Json::parse(one);
+    if (json["event"] == "request") ++read;
+    if (json["event"] == "log_lines_lost") lost = json["lines"];
+  }
+  EXPECT_GT(read, 0U);
+  EXPECT_GT(lost, 0U);
+  EXPECT_EQ(read + lost, more_than_fits);
+}
+
+TEST_F(LogTest, WhatWaitsIsWrittenAtTheEnd) {
+  for (int i = 0; i < 100; ++i)
+    log_->info("request", {{"number", i}});
+  log_.reset();
+  write_end_.reset();
+  std::string text(65'536, '\0');
+  std::size_t have = 0;
+  ssize_t count = 1;
+  while ((count = ::read(read_end_.get(), text.data() + have, text.size() - have)) > 0)
+    have += static_cast<std::size_t>(count);
+  text.resize(have);
+  EXPECT_EQ(std::ranges::count(text, '\n'), 100);
+}
+
+TEST_F(LogTest, TheEndDoesNotWaitForeverForAReader) {
+  for (int i = 0; i < 200; ++i)
+    log_->info("request", {{"more", std::string(1000, 'x')}});  // more than a pipe holds
+  const auto begin = std::chrono::steady_clock::now();
+  log_.reset();
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(20));
 }
 
 TEST_F(LogTest, AnExecutionIsToldWithoutItsText) {

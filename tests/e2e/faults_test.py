@@ -226,6 +226,19 @@ class Faults(unittest.TestCase):
             self.expect_whole(Stream(daemon, self.victim, 20))
             self.assertEqual(daemon.stop(), 0)
 
+    def test_a_log_that_nobody_reads_stops_no_answer(self):
+        reader, writer = os.pipe()
+        self.addCleanup(os.close, reader)
+        with open(writer, "wb", buffering=0) as pipe:
+            os.set_blocking(writer, False)
+            while pipe.write(b" " * 4096):  # None once it is full
+                pass
+            os.set_blocking(writer, True)
+            daemon = self.start(stderr=pipe)
+            self.expect_answer(daemon, self.victim)
+            self.expect_whole(Stream(daemon, self.victim, 20))
+            self.assertEqual(daemon.stop(), 0)
+
     def test_a_clock_that_jumps_breaks_no_stream_and_ends_keys_in_time(self):
         clock = self.folder / "clock"
         clock.write_text("0")

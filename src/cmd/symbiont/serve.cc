@@ -142,6 +142,7 @@ class Gateway {
                                     const std::stop_token& stop) { unload_idle(idle, stop); });
     if (server_->run()) return to_int(ExitCode::Ok);
     // An execution that ignores its cancellation would keep us here: the workers end with us.
+    log_.close();
     ::_exit(to_int(ExitCode::Other));
   }
 
