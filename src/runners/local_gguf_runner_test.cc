@@ -1,3 +1,4 @@
+#include <csignal>
 #include <filesystem>
 #include <fstream>
 
@@ -210,6 +211,14 @@ TEST_F(LocalGgufRunnerTest, LoadFailures) {
                   .kind = VerdictKind::SetupFailed, .step = "pivot_root", .sys_errno = 1};
             })),
             "InitializationFailed");
+}
+
+TEST_F(LocalGgufRunnerTest, AProcessorItWasNotBuiltForIsSaid) {
+  const auto outcome = make([](FakeWorker&) {
+                         return Verdict{.kind = VerdictKind::Signaled, .signal = SIGILL};
+                       })->execute("p");
+  ASSERT_EQ(kind_of(outcome), "InitializationFailed");
+  EXPECT_THAT(outcome.error().message(), HasSubstr("build it on this host"));
 }
 
 TEST_F(LocalGgufRunnerTest, NoModelWithoutProof) {

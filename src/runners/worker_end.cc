@@ -13,7 +13,9 @@ namespace {
 SlmRunnerError from_crash(const Verdict& verdict,
                           std::string_view phase,
                           const std::string& model_path) {
-  const std::string how = describe(verdict);
+  std::string how = describe(verdict);
+  if (verdict.kind == VerdictKind::Signaled && verdict.signal == SIGILL)
+    how += ", as on a processor other than the one llama.cpp was built for: build it on this host";
   if (phase == "setup") {
     return SlmRunnerError(
         runner_error::InitializationFailed{fmt::format("the worker did not start: {}", how)});

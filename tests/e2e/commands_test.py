@@ -128,6 +128,7 @@ class Unconfigured(unittest.TestCase):
         result = symbiont("doctor", "--json")
         report = json.loads(result.stdout)
         self.assertEqual(result.returncode, 0 if report["default_profile_enforceable"] else 8)
+        self.assertEqual(report["default_profile_enforceable"], report["missing"] == [] and report["trial"]["works"])
         self.assertLessEqual({"memory", "network", "syscalls"}, set(report["controls"]))
         self.assertIn("kernel", report["host"])
         self.assertEqual(symbiont("doctor").returncode, result.returncode)

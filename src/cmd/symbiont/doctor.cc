@@ -91,12 +91,15 @@ Trial try_worker(sandbox::Policy policy, bool strict) {
                       strict ? "" : " with --degraded", took->count())};
 }
 
-std::string print_json(const ControlReport& controls, const Trial& trial, bool enforceable) {
+std::string print_json(const ControlReport& controls,
+                       const Trial& trial,
+                       const std::vector<std::string>& missing) {
   observe::Json host = observe::Json::object();
   for (const Fact& fact : host_facts(controls))
     host[fact.name] = fact.value;
   observe::Json json = {
-      {"default_profile_enforceable", enforceable},
+      {"default_profile_enforceable", missing.empty() && trial.works},
+      {"missing", missing},
       {"host", std::move(host)},
       {"trial", {{"works", trial.works}, {"strict", trial.strict}, {"message", trial.text}}},
       {"controls", observe::to_json(controls)}};
@@ -177,7 +180,7 @@ int doctor(bool json) {
   const std::vector<std::string> missing = missing_controls(controls);
   const Trial trial = try_worker(policy, missing.empty());
   const bool enforceable = missing.empty() && trial.works;
-  const Status written = write_stdout(json ? print_json(controls, trial, enforceable)
+  const Status written = write_stdout(json ? print_json(controls, trial, missing)
                                            : print_text(controls, trial, missing));
   if (!written.has_value()) return to_int(ExitCode::ReaderGone);
   return to_int(enforceable ? ExitCode::Ok : ExitCode::ControlUnavailable);
