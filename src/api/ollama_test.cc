@@ -166,7 +166,8 @@ TEST_F(OllamaTest, EveryMistakeIsNamed) {
            Case{R"("keep_alive": "soon")", "keep_alive"},
            Case{R"("keep_alive": [])", "keep_alive"},
            Case{R"("think": true)", "think"},
-           Case{R"("tools": [{"type": "function"}])", "tools"},
+           Case{R"("tools": [{"type": "function"}])", "tools[0].function"},
+           Case{R"("tool_choice": "auto")", "tool_choice"},
            Case{R"("logprobs": true)", "logprobs"},
            Case{R"("truncate": true)", "truncate"},
            Case{R"("stream": "no")", "stream"},
@@ -191,8 +192,17 @@ TEST_F(OllamaTest, EveryMistakeInWhatIsRequiredIsNamed) {
            Case{chat, R"({"messages": [{"role": "user", "content": "x"}]})", "model"},
            Case{chat, R"({"model": "m"})", "messages"},
            Case{chat, R"({"model": "m", "messages": []})", "messages"},
-           Case{chat, R"({"model": "m", "messages": [{"role": "tool", "content": "x"}]})",
+           Case{chat, R"({"model": "m", "messages": [{"role": "boss", "content": "x"}]})",
                 "messages[0].role"},
+           Case{chat, R"({"model": "m", "messages": [{"role": "tool"}]})", "messages[0].content"},
+           Case{chat,
+                R"({"model": "m", "messages": [{"role": "assistant", "tool_calls": [
+                    {"function": {"name": "f", "arguments": "{}"}}]}]})",
+                "messages[0].tool_calls[0].function.arguments"},
+           Case{chat,
+                R"({"model": "m", "messages": [{"role": "user", "content": "x",
+                    "tool_calls": [{"function": {"name": "f", "arguments": {}}}]}]})",
+                "messages[0].tool_calls"},
            Case{chat, R"({"model": "m", "messages": [{"role": "user"}]})", "messages[0].content"},
            Case{chat, R"({"model": "m", "messages": [{"role": "user", "content": ["x"]}]})",
                 "messages[0].content"},
@@ -284,7 +294,7 @@ TEST_F(OllamaTest, ModelsAreTheAgentsOwn) {
   EXPECT_EQ(tags["models"][0]["details"]["format"], "gguf");
   EXPECT_EQ(tags.dump().find("/models/"), std::string::npos);
   const Json shown = answer_of(show_model, R"({"name": "m:latest"})");
-  EXPECT_EQ(shown["capabilities"], Json::array({"completion"}));
+  EXPECT_EQ(shown["capabilities"], Json::array({"completion", "tools"}));
   EXPECT_EQ(shown.dump().find("/models/"), std::string::npos);
 }
 

@@ -95,7 +95,7 @@ TEST(OpenapiTest, BoundsAreThoseOfTheReaders) {
   EXPECT_EQ(number("/ModelName/maxLength"), kMaxModelIdBytes);
   EXPECT_EQ(number("/MaxTokens/maximum"), kMaxTokensLimit);
   EXPECT_EQ(number((chat + "/messages/maxItems").c_str()), kMaxMessages);
-  EXPECT_EQ(number((chat + "/tools/maxItems").c_str()), openai::kMaxTools);
+  EXPECT_EQ(number((chat + "/tools/maxItems").c_str()), kMaxTools);
   EXPECT_EQ(number((chat + "/n/maximum").c_str()), kMaxChoices);
   EXPECT_EQ(number((chat + "/top_logprobs/maximum").c_str()), openai::kMaxTopLogprobs);
   EXPECT_EQ(number((chat + "/logit_bias/maxProperties").c_str()), openai::kMaxBiases);

@@ -111,10 +111,9 @@ std::string read_text(Fields& fields, std::string_view name, const TextParts& pa
   return text;
 }
 
-std::vector<ChatMessage> read_conversation(
-    Fields& fields,
-    std::string_view name,
-    const std::function<ChatMessage(Fields& message)>& read_message) {
+std::vector<ChatMessage> read_conversation(Fields& fields,
+                                           std::string_view name,
+                                           const ReadMessage& read_message) {
   std::vector<ChatMessage> messages;
   const Json* value = fields.require(name);
   if (value == nullptr) return messages;
@@ -128,7 +127,7 @@ std::vector<ChatMessage> read_conversation(
   }
   for (std::size_t i = 0; i < value->size() && fields.ok(); ++i) {
     Fields message((*value)[i], fields.path_of(fmt::format("{}[{}]", name, i)));
-    messages.push_back(read_message(message));
+    read_message(message, messages);
     if (auto done = message.finish(); !done.has_value()) fields.fail(std::move(done).error());
   }
   return messages;

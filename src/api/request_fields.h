@@ -54,11 +54,11 @@ struct TextParts {
 /// The required field `name`: a string, or an array of parts, whose texts are put together.
 [[nodiscard]] std::string read_text(Fields& fields, std::string_view name, const TextParts& parts);
 
-/// The required array `name` of 1 .. kMaxMessages messages.
-[[nodiscard]] std::vector<ChatMessage> read_conversation(
-    Fields& fields,
-    std::string_view name,
-    const std::function<ChatMessage(Fields& message)>& read_message);
+/// The required array `name` of 1 .. kMaxMessages messages, each of which `read_message` adds.
+using ReadMessage = std::function<void(Fields& message, std::vector<ChatMessage>& into)>;
+[[nodiscard]] std::vector<ChatMessage> read_conversation(Fields& fields,
+                                                         std::string_view name,
+                                                         const ReadMessage& read_message);
 
 /// A JSON schema as text for ExecutionOptions, from `value`, which stands in the field `name`.
 [[nodiscard]] std::string schema_text(Fields& fields, std::string_view name, const Json& value);

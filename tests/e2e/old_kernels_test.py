@@ -64,6 +64,9 @@ class OldKernels(unittest.TestCase):
                 started = symbiont(hidden, "run", "--model", os.environ["SYMBIONT_TEST_MODEL"], "--max-tokens", "1", "Hi")
                 self.assertEqual(started.returncode == 0, report["default_profile_enforceable"], started.stderr)
                 self.assertEqual(started.returncode == 0, report["trial"]["works"], report["trial"])
+                in_full = all(control["state"] == "Enforced" for control in report["controls"].values())
+                said = symbiont(hidden, "doctor").stdout
+                self.assertEqual("enforced in full" in said, in_full and report["trial"]["works"], said)
 
 
 if __name__ == "__main__":

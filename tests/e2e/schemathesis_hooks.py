@@ -15,6 +15,9 @@ MOST_TOOLS = 2
 LIMITS = {"/v1/chat/completions": ["max_tokens", "max_completion_tokens"],
           "/v1/completions": ["max_tokens", "max_completion_tokens"],
           "/v1/responses": ["max_output_tokens"], "/v1/messages": ["max_tokens"]}
+# Who has tools, and the choice that goes with any of them.
+TOOLS = {"/v1/chat/completions": "auto", "/v1/responses": "auto", "/v1/messages": {"type": "auto"},
+         "/v1/messages/count_tokens": {"type": "auto"}, "/api/chat": None}
 EMBEDDINGS = ("/v1/embeddings", "/api/embed")
 ASK = {"role": "user", "content": "Hi"}
 
@@ -65,18 +68,25 @@ def meet_unwritten_rules(path, body):
     if "messages" in body:
         body["messages"] = [*body["messages"][:MOST_TURNS], ASK]
         for call in (call for one in body["messages"] for call in one.get("tool_calls") or ()):
-            call["function"]["arguments"] = "{}"
+            if path == "/v1/chat/completions":
+                call["function"]["arguments"] = "{}"
+    if isinstance(body.get("input"), list) and path == "/v1/responses":
+        for item in body["input"]:
+            if item.get("type") == "function_call":
+                item["arguments"] = "{}"
     if isinstance(body.get("input"), list):
         body["input"] = body["input"][:MOST_TURNS] if path in EMBEDDINGS else [*body["input"][:MOST_TURNS], ASK]
     if path in EMBEDDINGS:  # some characters are no token of the model
         body["input"] = with_tokens(body.get("input"))
     if path == "/v1/embeddings":
         body.pop("dimensions", None)
-    if path == "/v1/chat/completions":
+    if path in TOOLS:
         body["tools"] = (body.get("tools") or [])[:MOST_TOOLS]
         for tool in body["tools"]:
-            tool["function"].pop("description", None)
-        body["tool_choice"] = "auto"
+            tool.get("function", tool).pop("description", None)
+        if TOOLS[path] is not None:
+            body["tool_choice"] = TOOLS[path]
+    if path == "/v1/chat/completions":
         body["logprobs"] = True
     if path == "/v1/completions":
         body["prompt"] = body["prompt"] if isinstance(body["prompt"], str) else body["prompt"][:1]

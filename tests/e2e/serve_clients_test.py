@@ -11,6 +11,8 @@ CAPITAL = [{"role": "user", "content": "What is the capital of France?"}]
 SYSTEM = "You are a helpful assistant."
 PERSON = {"type": "object", "properties": {"name": {"type": "string"}, "age": {"type": "integer"}},
           "required": ["name", "age"], "additionalProperties": False}
+WEATHER = {"type": "object", "properties": {"city": {"type": "string", "enum": ["Paris", "Rome"]}}, "required": ["city"],
+           "additionalProperties": False}
 
 # The first model, which is "small", makes embeddings too.
 EMBEDDING_CONFIG = CONFIG.replace('["TextGeneration"]', '["TextGeneration", "Embeddings"]', 1)
@@ -97,6 +99,27 @@ class Anthropic(Clients):
         self.assertEqual((final.stop_reason, final.stop_sequence), ("stop_sequence", "Paris"))
         self.assertEqual(final.content[0].text, message.content[0].text)
 
+    def test_tools_are_called_and_their_results_taken(self):
+        tool = {"name": "get_weather", "description": "The weather of a city.", "input_schema": WEATHER}
+        ask = {**self.ask, "max_tokens": 100, "tools": [tool], "tool_choice": {"type": "tool", "name": "get_weather"}}
+        message = self.client.messages.create(**ask)
+        self.assertEqual(message.stop_reason, "tool_use")
+        call = message.content[0]
+        self.assertEqual((call.type, call.name), ("tool_use", "get_weather"))
+        self.assertIn(call.input["city"], ("Paris", "Rome"))
+        with self.client.messages.stream(**ask) as stream:
+            final = stream.get_final_message()
+        self.assertEqual((final.stop_reason, final.content[0].input), ("tool_use", call.input))
+        counted = self.client.messages.count_tokens(**{k: ask[k] for k in ("model", "messages", "tools", "tool_choice")},
+                                                    **({"system": ask["system"]} if "system" in ask else {}))
+        self.assertEqual(counted.input_tokens, message.usage.input_tokens)
+        result = {"type": "tool_result", "tool_use_id": call.id, "content": "It rains."}
+        after = self.client.messages.create(**{
+            **ask, "max_tokens": 8, "tool_choice": {"type": "none"},
+            "messages": [*ask["messages"], {"role": "assistant", "content": message.content},
+                         {"role": "user", "content": [result]}]})
+        self.assertEqual(after.content[0].type, "text")
+
     def test_models(self):
         models = list(self.client.models.list())
         self.assertEqual([m.id for m in models], ["small"])
@@ -106,7 +129,7 @@ class Anthropic(Clients):
         a = self.anthropic
         for more, error, kind in (({"model": "other"}, a.NotFoundError, "not_found_error"),
                                   ({"extra_body": {"temperature": 1.5}}, a.BadRequestError, "invalid_request_error"),
-                                  ({"tools": [{"name": "t", "input_schema": {"type": "object"}}]}, a.BadRequestError,
+                                  ({"tools": [{"type": "web_search_20250305", "name": "web_search"}]}, a.BadRequestError,
                                    "invalid_request_error")):
             with self.subTest(more=more), self.assertRaises(error) as raised:
                 self.client.messages.create(**{**self.ask, **more})
@@ -157,6 +180,29 @@ class Ollama(Clients):
             self.assertEqual(set(json.loads(answer.message.content)), {"name", "age"})
         self.assertTrue(answer.message.content.lstrip().startswith("{"), answer.message.content)
 
+    def test_tools_are_called_and_their_results_taken(self):
+        def get_weather(city: str) -> str:
+            """The weather of a city.
+
+            Args:
+              city: its name
+            """
+            return f"It rains in {city}."
+
+        # This API demands no call; a format leaves the small model no choice.
+        call_format = {"type": "object", "properties": {"name": {"const": "get_weather"}, "arguments": WEATHER},
+                       "required": ["name", "arguments"], "additionalProperties": False}
+        ask = {"model": "small", "tools": [get_weather], "options": {"temperature": 0, "num_predict": 100}}
+        whole = self.client.chat(**ask, messages=CAPITAL, format=call_format)
+        self.assertEqual(whole.message.content, "")
+        call = whole.message.tool_calls[0].function
+        self.assertEqual(call.name, "get_weather")
+        parts = list(self.client.chat(**ask, messages=CAPITAL, format=call_format, stream=True))
+        self.assertEqual(parts[-1].message.tool_calls[0].function.arguments, call.arguments)
+        after = self.client.chat(**{**ask, "options": {"temperature": 0, "num_predict": 8}}, messages=[
+            *CAPITAL, whole.message, {"role": "tool", "tool_name": "get_weather", "content": get_weather(**call.arguments)}])
+        self.assertTrue(after.done)
+
     def test_embeddings(self):
         all_at_once = self.client.embed(model="small:latest", input=SENTENCES)
         self.assertEqual(len(all_at_once.embeddings), len(SENTENCES))
@@ -170,7 +216,7 @@ class Ollama(Clients):
     def test_models(self):
         self.assertEqual([m.model for m in self.client.list().models], ["small"])
         self.assertGreater(self.client.list().models[0].size, 0)
-        self.assertEqual(self.client.show("small:latest").capabilities, ["completion", "embedding"])
+        self.assertEqual(self.client.show("small:latest").capabilities, ["completion", "tools", "embedding"])
         self.assertEqual(list(self.client.ps().models), [])
 
     def test_errors(self):
@@ -289,6 +335,25 @@ class OpenAiResponses(Clients):
         self.assertEqual([e.sequence_number for e in events], list(range(len(events))))
         self.assertEqual(final.usage.total_tokens, whole.usage.total_tokens)
 
+    def test_tools_are_called_and_their_results_taken(self):
+        tool = {"type": "function", "name": "get_weather", "description": "The weather of a city.", "parameters": WEATHER,
+                "strict": True}
+        ask = {**self.ask, "max_output_tokens": 100, "tools": [tool], "tool_choice": "required"}
+        response = self.client.responses.create(**ask)
+        call = response.output[0]
+        self.assertEqual((call.type, call.name), ("function_call", "get_weather"))
+        self.assertIn(json.loads(call.arguments)["city"], ("Paris", "Rome"))
+        with self.client.responses.stream(**ask) as stream:
+            events = list(stream)
+            final = stream.get_final_response()
+        self.assertEqual(final.output[0].arguments, call.arguments)
+        self.assertIn("response.function_call_arguments.done", [e.type for e in events])
+        after = self.client.responses.create(**{
+            **ask, "tool_choice": "none", "max_output_tokens": 8,
+            "input": [*CAPITAL, *response.output,
+                      {"type": "function_call_output", "call_id": call.call_id, "output": "It rains."}]})
+        self.assertEqual(after.output[0].type, "message")
+
     def test_too_short_is_incomplete(self):
         short = self.client.responses.create(**{**self.ask, "max_output_tokens": 2})
         self.assertEqual((short.status, short.incomplete_details.reason), ("incomplete", "max_output_tokens"))
@@ -305,7 +370,7 @@ class OpenAiResponses(Clients):
 
     def test_errors(self):
         for more, param in (({"store": True}, "store"), ({"previous_response_id": "resp_1"}, "previous_response_id"),
-                            ({"tools": [{"type": "web_search"}]}, "tools")):
+                            ({"tools": [{"type": "web_search"}]}, "tools[0].type")):
             with self.subTest(param=param), self.assertRaises(self.openai.BadRequestError) as raised:
                 self.client.responses.create(**{**self.ask, **more})
             self.assertEqual(raised.exception.param, param)

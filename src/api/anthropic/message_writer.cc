@@ -20,7 +20,8 @@ Json usage_of(const TokenUsage& usage) {
   return {{"input_tokens", usage.prompt_tokens}, {"output_tokens", usage.completion_tokens}};
 }
 
-Json stop_of(const ExecutionResult& result) {
+Json stop_of(const ExecutionResult& result, bool is_call) {
+  if (is_call) return {{"stop_reason", "tool_use"}, {"stop_sequence", nullptr}};
   if (!result.stop.empty())
     return {{"stop_reason", "stop_sequence"}, {"stop_sequence", result.stop}};
   const bool is_cut = result.metadata.finish_reason == "length";
@@ -33,11 +34,18 @@ Json text_block(std::string_view text) {
 
 }  // namespace
 
-MessageWriter::MessageWriter(std::string model, std::string request_id, bool stream)
-    : model_(std::move(model)), request_id_(std::move(request_id)), stream_(stream) {}
+MessageWriter::MessageWriter(std::string model,
+                             std::string request_id,
+                             bool stream,
+                             ToolRequest tools)
+    : model_(std::move(model)),
+      request_id_(std::move(request_id)),
+      stream_(stream),
+      tools_(std::move(tools)) {}
 
 void MessageWriter::on_start(const std::vector<std::string>& execution_ids) {
   id_ = id_from_execution("msg_", execution_ids.front());
+  call_id_ = id_from_execution("toolu_", execution_ids.front());
 }
 
 Json MessageWriter::message() const {
@@ -57,30 +65,61 @@ void MessageWriter::start_message(Output& out) {
   write_event(out, {{"type", "message_start"}, {"message", message()}});
 }
 
+Json MessageWriter::call_block(const ToolCall& call) const {
+  return {{"type", "tool_use"}, {"id", call_id_}, {"name", call.name}, {"input", call.arguments}};
+}
+
 void MessageWriter::on_text(std::size_t /*choice*/, const TextPiece& piece, Output& out) {
   start_message(out);
+  held_ += piece.text;
+  if (!may_be_call(tools_, held_)) write_text(std::exchange(held_, {}), out);
+}
+
+void MessageWriter::write_text(std::string_view text, Output& out) {
   if (!std::exchange(has_block_, true)) {
     write_event(out,
                 {{"type", "content_block_start"}, {"index", 0}, {"content_block", text_block("")}});
   }
   write_event(out, {{"type", "content_block_delta"},
                     {"index", 0},
-                    {"delta", {{"type", "text_delta"}, {"text", piece.text}}}});
+                    {"delta", {{"type", "text_delta"}, {"text", text}}}});
+}
+
+/// Its input is what the deltas add up to.
+void MessageWriter::write_call(const Json& block, Output& out) {
+  has_block_ = true;
+  Json begun = block;
+  begun["input"] = Json::object();
+  write_event(out, {{"type", "content_block_start"}, {"index", 0}, {"content_block", begun}});
+  write_event(out,
+              {{"type", "content_block_delta"},
+               {"index", 0},
+               {"delta", {{"type", "input_json_delta"}, {"partial_json", dump(block["input"])}}}});
 }
 
 void MessageWriter::on_end(std::size_t /*choice*/, const ExecutionResult& result, Output& out) {
+  const auto call = find_call(tools_, result.response);
   if (!stream_) {
     Json object = message();
-    if (!result.response.empty()) object["content"].push_back(text_block(result.response));
-    object.update(stop_of(result));
+    if (call) {
+      object["content"].push_back(call_block(*call));
+    } else if (!result.response.empty()) {
+      object["content"].push_back(text_block(result.response));
+    }
+    object.update(stop_of(result, call.has_value()));
     object["usage"] = usage_of(result.metadata.usage);
     out.respond({.body = dump(object)});
     return;
   }
   start_message(out);
+  if (call) {
+    write_call(call_block(*call), out);
+  } else if (!held_.empty()) {
+    write_text(held_, out);
+  }
   if (has_block_) write_event(out, {{"type", "content_block_stop"}, {"index", 0}});
   write_event(out, {{"type", "message_delta"},
-                    {"delta", stop_of(result)},
+                    {"delta", stop_of(result, call.has_value())},
                     {"usage", usage_of(result.metadata.usage)}});
 }
 

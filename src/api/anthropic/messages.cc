@@ -1,6 +1,7 @@
 #include "api/anthropic/messages.h"
 
 #include <algorithm>
+#include <iterator>
 #include <memory>
 #include <optional>
 #include <string>
@@ -10,6 +11,7 @@
 #include <fmt/format.h>
 
 #include "api/anthropic/message_writer.h"
+#include "api/anthropic/tools.h"
 #include "api/request_fields.h"
 #include "api/sse.h"
 #include "base/result.h"
@@ -35,22 +37,57 @@ std::expected<void, ApiError> check_version(const Request& request) {
                                   .code = "invalid_value"});
 }
 
-TextParts text_blocks() {
-  return {.types = {"text"}, .read_more = [](Fields& block) {
-            block.unsupported("cache_control");
-            block.unsupported_unless("citations", Json::array());
-          }};
+/// Adds to the turn that `into` ends with; only a tool's result is a message of its own.
+void read_block(Fields& block, const std::string& role, std::vector<ChatMessage>& into) {
+  std::string type;
+  if (block.require("type") != nullptr) block.get("type", type, kMaxTagBytes);
+  const bool is_call = type == "tool_use" && role == "assistant";
+  const bool is_result = type == "tool_result" && role == "user";
+  if (block.ok() && type != "text" && !is_call && !is_result) {
+    return block.fail("type", fmt::format("{} is not supported here", symbiont::quoted(type)),
+                      "unsupported_value");
+  }
+  if (is_result) {
+    block.unsupported("cache_control");
+    return into.push_back(read_tool_result(block));
+  }
+  if (into.empty() || into.back().role != role) into.push_back({.role = role, .content = {}});
+  std::string& content = into.back().content;
+  if (is_call) {
+    block.unsupported("cache_control");
+    content.append(content.empty() ? "" : "\n").append(read_tool_use(block));
+    return;
+  }
+  text_blocks().read_more(block);
+  std::string text;
+  if (block.require("text") != nullptr) block.get("text", text, kMaxMessageBytes);
+  content += text;
 }
 
-ChatMessage read_message(Fields& fields) {
-  ChatMessage message;
-  if (fields.require("role") != nullptr) fields.get("role", message.role, kMaxTagBytes);
-  if (fields.ok() && message.role != "user" && message.role != "assistant") {
-    fields.fail("role",
-                fmt::format("{} is none of user, assistant", symbiont::quoted(message.role)));
+void read_message(Fields& fields, std::vector<ChatMessage>& into) {
+  std::string role;
+  if (fields.require("role") != nullptr) fields.get("role", role, kMaxTagBytes);
+  if (fields.ok() && role != "user" && role != "assistant")
+    fields.fail("role", fmt::format("{} is none of user, assistant", symbiont::quoted(role)));
+  const Json* content = fields.require("content");
+  if (content == nullptr) return;
+  if (!content->is_array()) {
+    into.push_back({.role = role, .content = read_text(fields, "content", text_blocks())});
+    return;
   }
-  message.content = read_text(fields, "content", text_blocks());
-  return message;
+  std::vector<ChatMessage> turn;
+  std::size_t bytes = 0;
+  for (std::size_t i = 0; i < content->size() && fields.ok(); ++i) {
+    Fields block((*content)[i], fields.path_of(fmt::format("content[{}]", i)));
+    read_block(block, role, turn);
+    if (auto done = block.finish(); !done.has_value()) fields.fail(std::move(done).error());
+  }
+  for (const ChatMessage& message : turn)
+    bytes += message.content.size();
+  if (bytes > kMaxMessageBytes)
+    fields.fail("content", fmt::format("more than {} bytes", kMaxMessageBytes));
+  if (turn.empty()) turn.push_back({.role = role, .content = {}});
+  std::ranges::move(turn, std::back_inserter(into));
 }
 
 /// Neighbours of one role are one turn, as this API defines.
@@ -68,7 +105,7 @@ std::vector<ChatMessage> join_turns(std::vector<ChatMessage> messages) {
 
 std::vector<ChatMessage> read_messages(Fields& fields) {
   std::vector<ChatMessage> messages = read_conversation(fields, "messages", read_message);
-  if (fields.ok() && messages.back().role != "user") {
+  if (fields.ok() && messages.back().role == "assistant") {
     fields.fail("messages",
                 "the last one has to be the user's: an answer cannot be begun for the "
                 "model");
@@ -82,8 +119,6 @@ std::vector<ChatMessage> read_messages(Fields& fields) {
 
 /// What both requests can have and the engine has not: only what asks for nothing is accepted.
 void refuse_missing_features(Fields& fields) {
-  fields.unsupported_unless("tools", Json::array());
-  fields.unsupported_unless("tool_choice", Json{{"type", "none"}});
   fields.unsupported_unless("thinking", Json{{"type", "disabled"}});
   fields.unsupported_unless("mcp_servers", Json::array());
   fields.unsupported("cache_control");
@@ -112,6 +147,15 @@ void read_options(Fields& fields, ExecutionOptions& options) {
   options.stop = read_stops(fields, "stop_sequences", /*or_one=*/false);
 }
 
+/// Reads the conversation and the tools, which are a part of it.
+ToolRequest read_prompt(Fields& fields, EngineRequest& execution) {
+  execution.messages = read_messages(fields);
+  ToolRequest tools = read_tools(fields);
+  refuse_missing_features(fields);
+  if (fields.ok()) apply(tools, execution);
+  return tools;
+}
+
 /// The answer to count_tokens.
 class CountWriter final : public AnswerWriter {
  public:
@@ -126,6 +170,13 @@ class CountWriter final : public AnswerWriter {
 
 }  // namespace
 
+TextParts text_blocks() {
+  return {.types = {"text"}, .read_more = [](Fields& block) {
+            block.unsupported("cache_control");
+            block.unsupported_unless("citations", Json::array());
+          }};
+}
+
 Handled create_message(Gateway& gateway, const Request& request) {
   SYMBIONT_TRY_STATUS(refuse_query(request, kBetaQuery));
   SYMBIONT_TRY_STATUS(check_version(request));
@@ -134,22 +185,21 @@ Handled create_message(Gateway& gateway, const Request& request) {
   const std::string model = read_model(fields);
   EngineRequest execution = start_engine_request(gateway, request, model);
   read_options(fields, execution.options);
-  execution.messages = read_messages(fields);
+  ToolRequest tools = read_prompt(fields, execution);
   bool stream = false;
   fields.get("stream", stream);
   read_metadata(fields);
-  refuse_missing_features(fields);
   fields.unsupported("container");
   fields.unsupported("inference_geo");
   unsupported_unless_one_of(fields, "service_tier", {"auto", "standard_only"});
   SYMBIONT_TRY_STATUS(fields.finish());
 
   Plan plan;
-  plan.fields.prompt = "messages";
+  plan.fields = {.schema = "tools", .prompt = "messages"};
   plan.streams = stream;
   plan.content_type = kEventStream;
   plan.executions.push_back(std::move(execution));
-  plan.writer = std::make_unique<MessageWriter>(model, request.id, stream);
+  plan.writer = std::make_unique<MessageWriter>(model, request.id, stream, std::move(tools));
   return plan;
 }
 
@@ -160,8 +210,7 @@ Handled count_tokens(Gateway& gateway, const Request& request) {
   Fields fields(body);
   EngineRequest execution = start_engine_request(gateway, request, read_model(fields));
   execution.options.only_count = true;
-  execution.messages = read_messages(fields);
-  refuse_missing_features(fields);
+  (void)read_prompt(fields, execution);
   SYMBIONT_TRY_STATUS(fields.finish());
 
   Plan plan;

@@ -3,6 +3,7 @@
 
 #include "api/answer.h"
 #include "api/gateway.h"
+#include "api/request_fields.h"
 
 namespace symbiont::api::anthropic {
 
@@ -10,6 +11,9 @@ namespace symbiont::api::anthropic {
 [[nodiscard]] Handled create_message(Gateway& gateway, const Request& request);
 /// POST /v1/messages/count_tokens: the prompt's exact length; nothing is answered.
 [[nodiscard]] Handled count_tokens(Gateway& gateway, const Request& request);
+
+/// What a block of text may have beside its text, in all its places.
+[[nodiscard]] TextParts text_blocks();
 
 }  // namespace symbiont::api::anthropic
 

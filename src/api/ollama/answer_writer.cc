@@ -28,8 +28,8 @@ Json figures_of(const ExecutionMetadata& metadata) {
 
 }  // namespace
 
-AnswerLines::AnswerLines(std::string model, TextPlace place, bool stream)
-    : model_(std::move(model)), place_(place), stream_(stream) {}
+AnswerLines::AnswerLines(std::string model, TextPlace place, bool stream, ToolRequest tools)
+    : model_(std::move(model)), place_(place), stream_(stream), tools_(std::move(tools)) {}
 
 void AnswerLines::on_start(const std::vector<std::string>& /*execution_ids*/) {}
 
@@ -45,11 +45,17 @@ Json AnswerLines::object(std::string_view text) const {
 }
 
 void AnswerLines::on_text(std::size_t /*choice*/, const TextPiece& piece, Output& out) {
-  out.write(dump(object(piece)) + "\n");
+  held_ += piece.text;
+  if (!may_be_call(tools_, held_)) out.write(dump(object(std::exchange(held_, {}))) + "\n");
 }
 
 void AnswerLines::on_end(std::size_t /*choice*/, const ExecutionResult& result, Output& out) {
-  Json last = object(stream_ ? std::string_view() : std::string_view(result.response));
+  const auto call = find_call(tools_, result.response);
+  Json last = object(call ? "" : stream_ ? held_ : result.response);
+  if (call) {
+    Json function = {{"name", call->name}, {"arguments", call->arguments}};
+    last["message"]["tool_calls"] = Json::array({Json{{"function", std::move(function)}}});
+  }
   last.update(figures_of(result.metadata));
   if (stream_) {
     out.write(dump(last) + "\n");

@@ -8,6 +8,7 @@
 
 #include "api/answer.h"
 #include "api/json.h"
+#include "api/tools.h"
 
 namespace symbiont::api::ollama {
 
@@ -23,7 +24,7 @@ enum class TextPlace : std::uint8_t { Message, Response };
 class AnswerLines final : public AnswerWriter {
  public:
   /// `model` as the request names it.
-  AnswerLines(std::string model, TextPlace place, bool stream);
+  AnswerLines(std::string model, TextPlace place, bool stream, ToolRequest tools = {});
 
   void on_start(const std::vector<std::string>& execution_ids) override;
   void on_text(std::size_t choice, const TextPiece& piece, Output& out) override;
@@ -37,6 +38,8 @@ class AnswerLines final : public AnswerWriter {
   std::string model_;
   TextPlace place_;
   bool stream_;
+  ToolRequest tools_;
+  std::string held_;  // text that may turn out to be a call
 };
 
 }  // namespace symbiont::api::ollama

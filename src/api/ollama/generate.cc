@@ -4,11 +4,13 @@
 #include <memory>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include <fmt/format.h>
 
 #include "api/ollama/answer_writer.h"
 #include "api/ollama/options.h"
+#include "api/openai/tools.h"
 #include "api/request_fields.h"
 #include "base/result.h"
 #include "base/strings.h"
@@ -16,32 +18,79 @@
 namespace symbiont::api::ollama {
 namespace {
 
-ChatMessage read_message(Fields& fields) {
-  constexpr std::string_view kRoles[] = {"system", "user", "assistant"};
+std::string read_call(Fields& call) {
+  std::string text;
+  call.get("id", text, kMaxCallIdBytes);
+  const Json* function = call.require("function");
+  if (function == nullptr) return {};
+  Fields inner(*function, call.path_of("function"));
+  std::string name;
+  if (inner.require("name") != nullptr) inner.get("name", name, kMaxToolNameBytes);
+  const Json* arguments = inner.require("arguments");
+  if (arguments != nullptr && !arguments->is_object())
+    inner.fail("arguments", "expected an object", "invalid_type");
+  if (arguments != nullptr) text = call_text(name, *arguments);
+  if (auto done = inner.finish(); !done.has_value()) call.fail(std::move(done).error());
+  return text;
+}
+
+/// What an assistant called earlier, as it said it.
+std::string read_calls(Fields& message) {
+  std::string text;
+  const Json* calls = message.find("tool_calls");
+  if (calls == nullptr) return text;
+  if (!calls->is_array() || calls->size() > kMaxTools) {
+    message.fail("tool_calls", fmt::format("expected an array of at most {}", kMaxTools));
+    return text;
+  }
+  for (std::size_t i = 0; i < calls->size() && message.ok(); ++i) {
+    Fields call((*calls)[i], message.path_of(fmt::format("tool_calls[{}]", i)));
+    text += (text.empty() ? "" : "\n") + read_call(call);
+    if (auto done = call.finish(); !done.has_value()) message.fail(std::move(done).error());
+  }
+  return text;
+}
+
+void read_message(Fields& fields, std::vector<ChatMessage>& into) {
+  constexpr std::string_view kRoles[] = {"system", "user", "assistant", "tool"};
   ChatMessage message;
   if (fields.require("role") != nullptr) fields.get("role", message.role, kMaxTagBytes);
-  if (fields.ok() && message.role == "tool") {
-    fields.fail("role", "messages of tools are not supported by this server", "unsupported_value");
-  } else if (fields.ok() && std::ranges::find(kRoles, message.role) == std::end(kRoles)) {
+  if (fields.ok() && std::ranges::find(kRoles, message.role) == std::end(kRoles)) {
     fields.fail("role", fmt::format("{} is none of system, user, assistant, tool",
                                     symbiont::quoted(message.role)));
   }
-  if (fields.require("content") != nullptr)
-    fields.get("content", message.content, kMaxMessageBytes);
+  std::string calls;
+  if (message.role == "assistant") {
+    calls = read_calls(fields);
+  } else {
+    fields.unsupported_unless("tool_calls", Json::array());
+  }
+  if (calls.empty()) (void)fields.require("content");
+  fields.get("content", message.content, kMaxMessageBytes);
+  if (!calls.empty()) message.content += (message.content.empty() ? "" : "\n") + calls;
   fields.unsupported_unless("images", Json::array());
-  fields.unsupported_unless("tool_calls", Json::array());
   fields.unsupported_unless("thinking", "");
-  fields.unsupported("tool_name");
-  return message;
+  std::string name;  // there is one call at most to answer, the last one
+  if (message.role == "tool") {
+    fields.get("tool_name", name, kMaxToolNameBytes);
+    fields.get("tool_call_id", name, kMaxCallIdBytes);
+  } else {
+    fields.unsupported("tool_name");
+  }
+  into.push_back(std::move(message));
 }
 
-Plan make_plan(EngineRequest execution, std::string name, TextPlace place, bool stream) {
+Plan make_plan(EngineRequest execution,
+               std::string name,
+               TextPlace place,
+               bool stream,
+               ToolRequest tools = {}) {
   Plan plan;
   plan.fields = {.schema = "format", .prompt = place == TextPlace::Message ? "messages" : ""};
   plan.streams = stream;
   plan.content_type = kLines;
   plan.executions.push_back(std::move(execution));
-  plan.writer = std::make_unique<AnswerLines>(std::move(name), place, stream);
+  plan.writer = std::make_unique<AnswerLines>(std::move(name), place, stream, std::move(tools));
   return plan;
 }
 
@@ -69,10 +118,12 @@ Handled chat(Gateway& gateway, const Request& request) {
   execution.messages = read_conversation(fields, "messages", read_message);
   bool stream = true;
   fields.get("stream", stream);
-  fields.unsupported_unless("tools", Json::array());
+  ToolRequest tools = openai::read_chat_tools(fields);
   SYMBIONT_TRY_STATUS(fields.finish());
+  apply(tools, execution);
   execution.model_id = resolve_model(gateway, request.identity.agent, name);
-  return make_plan(std::move(execution), std::move(name), TextPlace::Message, stream);
+  return make_plan(std::move(execution), std::move(name), TextPlace::Message, stream,
+                   std::move(tools));
 }
 
 Handled generate(Gateway& gateway, const Request& request) {

@@ -49,6 +49,7 @@ Json capabilities_of(const Model& model) {
   if (model.capabilities.contains(ModelCapability::TextGeneration) ||
       model.capabilities.contains(ModelCapability::CodeGeneration)) {
     capabilities.push_back("completion");
+    capabilities.push_back("tools");
   }
   if (model.capabilities.contains(ModelCapability::Embeddings)) capabilities.push_back("embedding");
   return capabilities;

@@ -30,11 +30,7 @@ class ChatWriter final : public CompletionWriter {
     Held& held = held_[choice];
     held.text += piece.text;
     held.logprobs.insert(held.logprobs.end(), piece.logprobs.begin(), piece.logprobs.end());
-    const std::size_t first = held.text.find_first_not_of(" \t\r\n");
-    const bool may_be_call =
-        tools_.use == ToolUse::Required ||
-        (tools_.use == ToolUse::Auto && (first == std::string::npos || held.text[first] == '{'));
-    if (may_be_call) return;
+    if (may_be_call(tools_, held.text)) return;
     CompletionWriter::on_text(choice, {held.text, held.logprobs}, out);
     held = {};
   }
@@ -81,7 +77,7 @@ class ChatWriter final : public CompletionWriter {
   static Json describe(const ToolCall& call, const ExecutionResult& result) {
     return {{"id", "call_" + result.metadata.execution_id},
             {"type", "function"},
-            {"function", {{"name", call.name}, {"arguments", call.arguments}}}};
+            {"function", {{"name", call.name}, {"arguments", dump(call.arguments)}}}};
   }
 
   ToolRequest tools_;

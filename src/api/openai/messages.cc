@@ -12,8 +12,6 @@
 namespace symbiont::api::openai {
 namespace {
 
-constexpr std::size_t kMaxCallIdBytes = 128;
-
 std::string read_call(Fields& call) {
   std::string id;
   std::string type;
@@ -51,7 +49,7 @@ std::string read_calls(Fields& message) {
   return text;
 }
 
-ChatMessage read_message(Fields& fields) {
+void read_message(Fields& fields, std::vector<ChatMessage>& into) {
   ChatMessage message;
   if (fields.require("role") != nullptr) fields.get("role", message.role, 64);
   if (message.role == "developer") message.role = "system";
@@ -77,7 +75,7 @@ ChatMessage read_message(Fields& fields) {
   if (calls.empty() || fields.find("content") != nullptr)
     message.content = read_text(fields, "content", {.types = {"text"}, .read_more = nullptr});
   if (!calls.empty()) message.content += (message.content.empty() ? "" : "\n") + calls;
-  return message;
+  into.push_back(std::move(message));
 }
 
 }  // namespace

@@ -33,12 +33,17 @@ Json usage_of(const TokenUsage& usage) {
 
 }  // namespace
 
-ResponseWriter::ResponseWriter(Json echo, bool stream)
-    : echo_(std::move(echo)), stream_(stream), created_at_(now_seconds()) {}
+ResponseWriter::ResponseWriter(Json echo, bool stream, ToolRequest tools)
+    : echo_(std::move(echo)),
+      stream_(stream),
+      tools_(std::move(tools)),
+      created_at_(now_seconds()) {}
 
 void ResponseWriter::on_start(const std::vector<std::string>& execution_ids) {
   id_ = id_from_execution("resp_", execution_ids.front());
   message_id_ = id_from_execution("msg_", execution_ids.front());
+  call_id_ = id_from_execution("call_", execution_ids.front());
+  call_item_id_ = id_from_execution("fc_", execution_ids.front());
 }
 
 Json ResponseWriter::response(std::string_view status) const {
@@ -62,6 +67,15 @@ Json ResponseWriter::message(std::string_view status, Json content) const {
           {"content", std::move(content)}};
 }
 
+Json ResponseWriter::call_item(const ToolCall& call) const {
+  return {{"type", "function_call"},
+          {"id", call_item_id_},
+          {"call_id", call_id_},
+          {"name", call.name},
+          {"arguments", dump(call.arguments)},
+          {"status", "completed"}};
+}
+
 void ResponseWriter::write_event(std::string_view type, const Json& fields, Output& out) {
   Json object = {{"type", type}, {"sequence_number", sequence_number_++}};
   object.update(fields);
@@ -80,16 +94,40 @@ void ResponseWriter::start_response(Output& out) {
   if (std::exchange(has_started_, true)) return;
   write_event("response.created", {{"response", response("in_progress")}}, out);
   write_event("response.in_progress", {{"response", response("in_progress")}}, out);
-  write_event("response.output_item.added",
-              {{"output_index", 0}, {"item", message("in_progress", Json::array())}}, out);
-  write_part_event("response.content_part.added", {{"part", text_part("")}}, out);
+}
+
+void ResponseWriter::write_text(std::string_view text, Output& out) {
+  if (!std::exchange(has_message_, true)) {
+    write_event("response.output_item.added",
+                {{"output_index", 0}, {"item", message("in_progress", Json::array())}}, out);
+    write_part_event("response.content_part.added", {{"part", text_part("")}}, out);
+  }
+  if (text.empty()) return;
+  write_part_event("response.output_text.delta", {{"delta", text}, {"logprobs", Json::array()}},
+                   out);
+}
+
+void ResponseWriter::write_call(const Json& item, Output& out) {
+  Json begun = item;
+  begun["arguments"] = "";
+  begun["status"] = "in_progress";
+  write_event("response.output_item.added", {{"output_index", 0}, {"item", begun}}, out);
+  const Json place = {{"item_id", call_item_id_}, {"output_index", 0}};
+  Json delta = place;
+  delta["delta"] = item["arguments"];
+  write_event("response.function_call_arguments.delta", delta, out);
+  Json done = place;
+  done["name"] = item["name"];
+  done["arguments"] = item["arguments"];
+  write_event("response.function_call_arguments.done", done, out);
+  write_event("response.output_item.done", {{"output_index", 0}, {"item", item}}, out);
 }
 
 void ResponseWriter::on_text(std::size_t /*choice*/, const TextPiece& piece, Output& out) {
   start_response(out);
   text_ += piece.text;
-  write_part_event("response.output_text.delta",
-                   {{"delta", piece.text}, {"logprobs", Json::array()}}, out);
+  held_ += piece.text;
+  if (!may_be_call(tools_, held_)) write_text(std::exchange(held_, {}), out);
 }
 
 void ResponseWriter::end_message(const Json& message, std::string_view text, Output& out) {
@@ -101,14 +139,21 @@ void ResponseWriter::end_message(const Json& message, std::string_view text, Out
 void ResponseWriter::on_end(std::size_t /*choice*/, const ExecutionResult& result, Output& out) {
   const bool is_whole = result.metadata.finish_reason != "length";
   const std::string_view status = is_whole ? "completed" : "incomplete";
-  const Json item = message(status, Json::array({text_part(result.response)}));
+  const auto call = find_call(tools_, result.response);
+  const Json item =
+      call ? call_item(*call) : message(status, Json::array({text_part(result.response)}));
   Json object = response(status);
   if (!is_whole) object["incomplete_details"] = {{"reason", "max_output_tokens"}};
   object["output"].push_back(item);
   object["usage"] = usage_of(result.metadata.usage);
   if (!stream_) return out.respond({.body = dump(object)});
   start_response(out);
-  end_message(item, result.response, out);
+  if (call) {
+    write_call(item, out);
+  } else {
+    write_text(held_, out);
+    end_message(item, result.response, out);
+  }
   write_event(is_whole ? "response.completed" : "response.incomplete", {{"response", object}}, out);
 }
 

@@ -10,6 +10,7 @@
 #include <fmt/format.h>
 
 #include "api/openai/response_writer.h"
+#include "api/openai/tools.h"
 #include "api/request_fields.h"
 #include "api/sse.h"
 #include "base/result.h"
@@ -28,8 +29,7 @@ struct ResponseRequest {
   std::vector<ChatMessage> input;
   Json text = {{"format", {{"type", "text"}}}};
   Json metadata = Json::object();
-  Json tool_choice = "auto";
-  bool parallel_tool_calls = true;
+  ToolRequest tools;
   bool has_limit = false;
   bool stream = false;
 };
@@ -42,12 +42,27 @@ void read_item_marks(Fields& item) {
   item.get("phase", mark, kMaxTagBytes);
 }
 
-ChatMessage read_item(Fields& item) {
-  std::string type = "message";
-  if (item.get("type", type, kMaxTagBytes) && type != "message") {
-    item.fail("type", fmt::format("{} is not supported; only message is", symbiont::quoted(type)),
-              "unsupported_value");
-  }
+ChatMessage read_call_item(Fields& item) {
+  std::string text;  // there is one call at most to answer, the last one
+  if (item.require("call_id") != nullptr) item.get("call_id", text, kMaxCallIdBytes);
+  std::string name;
+  if (item.require("name") != nullptr) item.get("name", name, kMaxToolNameBytes);
+  if (item.require("arguments") != nullptr) item.get("arguments", text, kMaxMessageBytes);
+  const auto arguments = parse_object(text);
+  if (item.ok() && !arguments.has_value())
+    item.fail("arguments", "expected the text of a JSON object");
+  if (!item.ok()) return {};
+  return {.role = "assistant", .content = call_text(name, *arguments)};
+}
+
+ChatMessage read_output_item(Fields& item) {
+  std::string id;
+  if (item.require("call_id") != nullptr) item.get("call_id", id, kMaxCallIdBytes);
+  return {.role = "tool",
+          .content = read_text(item, "output", {.types = {"input_text"}, .read_more = nullptr})};
+}
+
+ChatMessage read_message_item(Fields& item) {
   ChatMessage message;
   if (item.require("role") != nullptr) item.get("role", message.role, kMaxTagBytes);
   if (message.role == "developer") message.role = "system";
@@ -66,8 +81,25 @@ ChatMessage read_item(Fields& item) {
     };
   }
   message.content = read_text(item, "content", parts);
-  read_item_marks(item);
   return message;
+}
+
+void read_item(Fields& item, std::vector<ChatMessage>& into) {
+  std::string type = "message";
+  item.get("type", type, kMaxTagBytes);
+  if (type == "message") {
+    into.push_back(read_message_item(item));
+  } else if (type == "function_call") {
+    into.push_back(read_call_item(item));
+  } else if (type == "function_call_output") {
+    into.push_back(read_output_item(item));
+  } else {
+    item.fail("type",
+              fmt::format("{} is none of message, function_call, function_call_output",
+                          symbiont::quoted(type)),
+              "unsupported_value");
+  }
+  read_item_marks(item);
 }
 
 std::vector<ChatMessage> read_input(Fields& fields) {
@@ -147,14 +179,9 @@ void read_stream(Fields& fields, ResponseRequest& into) {
 }
 
 /// What this API has and this server has not: only what asks for nothing is accepted.
-void refuse_missing_features(Fields& fields, ResponseRequest& into) {
+void refuse_missing_features(Fields& fields) {
   fields.unsupported_unless("store", false);
   fields.unsupported_unless("background", false);
-  fields.unsupported_unless("tools", Json::array());
-  unsupported_unless_one_of(fields, "tool_choice", {"auto", "none"});
-  if (const Json* choice = fields.find("tool_choice"); choice != nullptr)
-    into.tool_choice = *choice;
-  fields.get("parallel_tool_calls", into.parallel_tool_calls);
   fields.unsupported_unless("include", Json::array());
   fields.unsupported_unless("reasoning", Json::object());
   fields.unsupported_unless("top_logprobs", 0);
@@ -171,7 +198,13 @@ double rounded(float value) {
   return std::round(static_cast<double>(value) * 1e6) / 1e6;
 }
 
-Json echo_of(const ResponseRequest& from, const ExecutionOptions& options) {
+/// As it was sent, or what its absence means.
+Json sent(const Json& body, const char* name, const Json& otherwise) {
+  const auto found = body.find(name);
+  return found == body.end() || found->is_null() ? otherwise : *found;
+}
+
+Json echo_of(const ResponseRequest& from, const Json& body, const ExecutionOptions& options) {
   Json echo = {{"model", from.model}};
   echo["instructions"] = from.instructions.empty() ? Json(nullptr) : Json(from.instructions);
   echo["max_output_tokens"] = from.has_limit ? Json(options.max_tokens) : Json(nullptr);
@@ -179,9 +212,9 @@ Json echo_of(const ResponseRequest& from, const ExecutionOptions& options) {
   echo["top_p"] = rounded(options.top_p);
   echo["text"] = from.text;
   echo["metadata"] = from.metadata;
-  echo["parallel_tool_calls"] = from.parallel_tool_calls;
-  echo["tool_choice"] = from.tool_choice;
-  echo["tools"] = Json::array();
+  echo["parallel_tool_calls"] = sent(body, "parallel_tool_calls", true);
+  echo["tool_choice"] = sent(body, "tool_choice", "auto");
+  echo["tools"] = sent(body, "tools", Json::array());
   echo["previous_response_id"] = nullptr;
   echo["store"] = false;
   echo["truncation"] = "disabled";
@@ -208,16 +241,22 @@ Handled create_response(Gateway& gateway, const Request& request) {
   read_text_settings(fields, asked, options);
   read_stream(fields, asked);
   read_tags(fields, asked);
-  refuse_missing_features(fields, asked);
+  asked.tools = read_response_tools(fields);
+  refuse_missing_features(fields);
+  const bool is_demanded = asked.tools.use == ToolUse::Required;
+  if (is_demanded && !options.json_schema.empty())
+    fields.fail("text.format", "cannot be held together with a demanded function call");
   SYMBIONT_TRY_STATUS(fields.finish());
 
   if (!asked.instructions.empty()) execution.messages.push_back({"system", asked.instructions});
   execution.messages.insert(execution.messages.end(), asked.input.begin(), asked.input.end());
+  apply(asked.tools, execution);
   Plan plan;
-  plan.fields = {.schema = "text.format", .prompt = "input"};
+  plan.fields = {.schema = is_demanded ? "tools" : "text.format", .prompt = "input"};
   plan.streams = asked.stream;
   plan.content_type = kEventStream;
-  plan.writer = std::make_unique<ResponseWriter>(echo_of(asked, options), asked.stream);
+  plan.writer = std::make_unique<ResponseWriter>(echo_of(asked, body, options), asked.stream,
+                                                 std::move(asked.tools));
   plan.executions.push_back(std::move(execution));
   return plan;
 }

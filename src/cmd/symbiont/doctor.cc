@@ -121,15 +121,34 @@ Paint paint_of(ControlState state) {
   return Paint::None;
 }
 
-std::string conclusion(const Trial& trial, const std::vector<std::string>& missing, bool colour) {
+std::string joined(const std::vector<std::string>& names) {
+  std::string text;
+  for (const std::string& name : names)
+    text += (text.empty() ? "" : ", ") + name;
+  return text;
+}
+
+std::string conclusion(const ControlReport& controls,
+                       const Trial& trial,
+                       const std::vector<std::string>& missing,
+                       bool colour) {
   if (!missing.empty()) {
-    std::string names;
-    for (const std::string& name : missing)
-      names += (names.empty() ? "" : ", ") + name;
-    return painted(Paint::Red, fmt::format("The default profile cannot be enforced: {}.", names),
+    return painted(Paint::Red,
+                   fmt::format("The default profile cannot be enforced: {}.", joined(missing)),
                    colour);
   }
   if (!trial.works) return painted(Paint::Red, "No worker can be started on this host.", colour);
+  std::vector<std::string> in_part;  // second lines, without which a strict start goes on
+  for (const auto& [name, control] : controls) {
+    if (control.state != ControlState::Enforced) in_part.push_back(name);
+  }
+  if (!in_part.empty()) {
+    return painted(Paint::Yellow,
+                   fmt::format("The default profile is enforced on this host, without all of what "
+                               "stands behind it: {}.",
+                               joined(in_part)),
+                   colour);
+  }
   return painted(Paint::Green, "The default profile is enforced in full on this host.", colour);
 }
 
@@ -157,7 +176,7 @@ std::string print_text(const ControlReport& controls,
         painted(Paint::Bold, "What would help", colour) + "\n" + remedies.to_string(colour) + "\n";
   }
   out += fmt::format("trial  {}\n\n", trial.text);
-  return out + conclusion(trial, missing, colour) + "\n";
+  return out + conclusion(controls, trial, missing, colour) + "\n";
 }
 
 /// Controls that refuse a strict start under the default profile.
