@@ -58,8 +58,9 @@ using RunnerFactory =
 struct EngineOptions {
   RunnerFactory runner_factory;        ///< null: the default one with a SandboxHost of its own
   std::shared_ptr<Observer> observer;  ///< null: nobody looks
-  /// Memory limits of all warm runners' profiles together, in bytes; 0: no budget. The least
-  /// recently used idle ones make room.
+  /// Of all workers together, in bytes; 0: no budget. A busy one counts with its profile's memory
+  /// limit, an idle one with what it was measured to hold; the least recently used idle ones make
+  /// room.
   std::uint64_t memory_budget_bytes = 0;
   std::size_t max_runners = 64;  ///< warm runners kept; the least recently used idle one goes
   std::function<void(float fraction)> on_load_progress;  ///< may be null

@@ -177,7 +177,7 @@ SlmRunner::Outcome Engine::Impl::execute_on(const RunnerRequest& wanted,
   SYMBIONT_TRY(const std::shared_ptr<SlmRunner> runner, runners.get(wanted));
   const std::uint64_t workers = runners.workers_of(wanted);
   SlmRunner::Outcome outcome = execute(*runner, request, sink, stop_token);
-  runners.used(wanted);
+  runners.used(wanted, outcome);
   if (outcome.has_value() && request.options.embed &&
       outcome->embeddings.size() != request.messages.size()) {
     outcome = std::unexpected(SlmRunnerError(runner_error::ExecutionFailed{fmt::format(

@@ -16,10 +16,10 @@ std::uint64_t memory_limit(const SandboxProfile& profile) {
 
 }  // namespace
 
-std::shared_ptr<SlmRunner> RunnerCache::evict_one() {
+std::shared_ptr<SlmRunner> RunnerCache::evict_one(const Key* but) {
   auto oldest = entries_.end();
   for (auto entry = entries_.begin(); entry != entries_.end(); ++entry) {
-    if (entry->second.runner.use_count() > 1) continue;  // busy
+    if (is_busy(entry->second) || (but != nullptr && entry->first == *but)) continue;
     if (oldest == entries_.end() || entry->second.last_use < oldest->second.last_use) {
       oldest = entry;
     }
@@ -36,63 +36,85 @@ RunnerCache::Key RunnerCache::key_of(const RunnerRequest& request) {
           shared ? std::string() : std::string(request.agent)};
 }
 
-std::uint64_t RunnerCache::memory_bytes() const {
+std::uint64_t RunnerCache::memory_bytes(const Key* but) {
+  std::erase_if(passing_, [](const Passing& passing) { return passing.runner.expired(); });
   std::uint64_t bytes = 0;
-  for (const auto& [key, entry] : entries_)
-    bytes += memory_limit(entry.profile);
+  for (const Passing& passing : passing_)
+    bytes += passing.memory_bytes;
+  for (const auto& [key, entry] : entries_) {
+    if (but != nullptr && key == *but) continue;
+    const std::uint64_t limit = memory_limit(entry.profile);
+    bytes += is_busy(entry) ? limit : std::min(limit, entry.held.value_or(limit));
+  }
   return bytes;
 }
 
 std::expected<RunnerCache::Runners, SlmRunnerError> RunnerCache::make_room(
-    const SandboxProfile& profile) {
+    const SandboxProfile& profile, const Key* key) {
   using runner_error::ResourceLimitExceeded;
   const std::uint64_t wanted = memory_limit(profile);
   const auto fits = [&]() SYMBIONT_REQUIRES(mutex_) {
-    return entries_.size() < bounds_.max_runners &&
-           (bounds_.memory_bytes == 0 || memory_bytes() + wanted <= bounds_.memory_bytes);
+    return (key != nullptr || entries_.size() < bounds_.max_runners) &&
+           (bounds_.memory_bytes == 0 || memory_bytes(key) + wanted <= bounds_.memory_bytes);
   };
   Runners evicted;
   while (!fits()) {
-    evicted.push_back(evict_one());
+    evicted.push_back(evict_one(key));
     if (evicted.back() != nullptr) continue;
-    if (entries_.size() >= bounds_.max_runners) {
+    if (key == nullptr && entries_.size() >= bounds_.max_runners) {
       return std::unexpected(SlmRunnerError(
           ResourceLimitExceeded{"runners", bounds_.max_runners, bounds_.max_runners + 1}));
     }
     return std::unexpected(SlmRunnerError(
-        ResourceLimitExceeded{"memory budget", bounds_.memory_bytes, memory_bytes() + wanted}));
+        ResourceLimitExceeded{"memory budget", bounds_.memory_bytes, memory_bytes(key) + wanted}));
   }
   return evicted;
 }
 
 std::expected<std::shared_ptr<SlmRunner>, SlmRunnerError> RunnerCache::get(
     const RunnerRequest& request) {
-  if (request.model.isolation == Isolation::Request) return factory_(request);
   const Key key = key_of(request);
   // Declared first: their workers end after the lock is released.
   Runners evicted;
   std::shared_ptr<SlmRunner> outdated;
   const MutexLock lock(mutex_);
+  if (request.model.isolation == Isolation::Request) {
+    SYMBIONT_TRY(evicted, make_room(request.profile, nullptr));
+    SYMBIONT_TRY(std::shared_ptr<SlmRunner> passing, factory_(request));
+    passing_.push_back({passing, memory_limit(request.profile)});
+    return passing;
+  }
   if (const auto found = entries_.find(key); found != entries_.end()) {
     Entry& entry = found->second;
     if (entry.model == request.model && entry.profile == request.profile) {
+      if (!is_busy(entry)) {
+        SYMBIONT_TRY(evicted, make_room(request.profile, &key));
+      }
       entry.last_use = clock_();
       return entry.runner;
     }
     outdated = std::move(entry.runner);
     entries_.erase(found);
   }
-  SYMBIONT_TRY(evicted, make_room(request.profile));
+  SYMBIONT_TRY(evicted, make_room(request.profile, nullptr));
   // Making one opens a file and looks at its header; no worker starts.
   SYMBIONT_TRY(std::shared_ptr<SlmRunner> runner, factory_(request));
   entries_[key] = {runner, clock_(), request.model, request.profile};
   return runner;
 }
 
-void RunnerCache::used(const RunnerRequest& request) {
+void RunnerCache::used(const RunnerRequest& request, const SlmRunner::Outcome& outcome) {
+  const ExecutionMetadata& metadata =
+      outcome.has_value() ? outcome->metadata : outcome.error().metadata();
   const MutexLock lock(mutex_);
   const auto found = entries_.find(key_of(request));
-  if (found != entries_.end()) found->second.last_use = clock_();
+  if (found == entries_.end()) return;
+  found->second.last_use = clock_();
+  if (metadata.verdict.kind != VerdictKind::Running) {
+    found->second.held.reset();  // it ended; another execution may have started the next one
+  } else if (metadata.resources.peak_memory_bytes > 0) {
+    found->second.held = metadata.resources.peak_memory_bytes;
+  }
 }
 
 std::uint64_t RunnerCache::workers_of(const RunnerRequest& request) const {
@@ -113,8 +135,7 @@ std::size_t RunnerCache::unload_idle(std::chrono::milliseconds unused_for) {
   Runners idle;  // end after the lock is released
   const MutexLock lock(mutex_);
   for (auto entry = entries_.begin(); entry != entries_.end();) {
-    const bool is_busy = entry->second.runner.use_count() > 1;
-    const bool is_idle = !is_busy && clock_() - entry->second.last_use >= unused_for;
+    const bool is_idle = !is_busy(entry->second) && clock_() - entry->second.last_use >= unused_for;
     if (is_idle) idle.push_back(std::move(entry->second.runner));
     entry = is_idle ? entries_.erase(entry) : std::next(entry);
   }

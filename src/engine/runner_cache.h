@@ -8,6 +8,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <tuple>
 #include <vector>
@@ -18,13 +19,16 @@
 
 namespace symbiont {
 
-/// How many runners may be warm, and how much memory their profiles allow them together.
+/// How many runners may be warm, and how much memory they may take together.
 struct RunnerBounds {
   std::size_t max_runners = 64;
   std::uint64_t memory_bytes = 0;  ///< 0: not bounded
 };
 
-/// Warm runners by model, profile and (unless shared) agent; bounded. Threads: any.
+/// Warm runners by model, profile and (unless shared) agent; bounded. A busy one counts with its
+/// profile's memory limit, to which its worker may grow at any time; an idle one with what its
+/// worker was measured to hold, since it does not grow by itself. So the bound holds whatever the
+/// workers do. Threads: any.
 class RunnerCache {
  public:
   using Clock = std::function<std::chrono::steady_clock::time_point()>;
@@ -32,11 +36,11 @@ class RunnerCache {
       : factory_(std::move(factory)), bounds_(bounds), clock_(std::move(clock)) {}
 
   /// The runner for a request, made when there is none. `request` isolation always makes one that
-  /// is not kept. ResourceLimitExceeded ("runners", "memory budget") when all kept ones are busy.
-  /// After its execution the caller says so by used().
+  /// is not kept. ResourceLimitExceeded ("runners", "memory budget") when what is busy leaves no
+  /// room. The caller keeps it during its execution and then says by used() what came of it.
   [[nodiscard]] std::expected<std::shared_ptr<SlmRunner>, SlmRunnerError> get(
       const RunnerRequest& request);
-  void used(const RunnerRequest& request);
+  void used(const RunnerRequest& request, const SlmRunner::Outcome& outcome);
   /// How many workers the kept runner for a request has had; 0 when there is none.
   [[nodiscard]] std::uint64_t workers_of(const RunnerRequest& request) const;
   /// Says that an execution started a worker, when there were `before` of them; of several at once
@@ -60,20 +64,30 @@ class RunnerCache {
     std::chrono::steady_clock::time_point last_use;
     Model model;
     SandboxProfile profile;
-    std::uint64_t workers = 0;  ///< that its executions started
+    std::uint64_t workers = 0;               ///< that its executions started
+    std::optional<std::uint64_t> held = {};  ///< bytes, after its last execution; absent: unknown
   };
-  /// Takes out idle runners, least recently used first, until one of `profile` fits; the caller
-  /// destroys them unlocked.
-  [[nodiscard]] std::expected<Runners, SlmRunnerError> make_room(const SandboxProfile& profile)
+  /// One that is not kept, and what its profile allows it.
+  struct Passing {
+    std::weak_ptr<SlmRunner> runner;
+    std::uint64_t memory_bytes = 0;
+  };
+  /// Takes out idle runners, least recently used first, until one of `profile` can be busy beside
+  /// those that are: a new one, or the kept one of `key`, which stays. The caller destroys them
+  /// unlocked.
+  [[nodiscard]] std::expected<Runners, SlmRunnerError> make_room(const SandboxProfile& profile,
+                                                                 const Key* key)
       SYMBIONT_REQUIRES(mutex_);
-  [[nodiscard]] std::shared_ptr<SlmRunner> evict_one() SYMBIONT_REQUIRES(mutex_);
-  [[nodiscard]] std::uint64_t memory_bytes() const SYMBIONT_REQUIRES(mutex_);
+  [[nodiscard]] std::shared_ptr<SlmRunner> evict_one(const Key* but) SYMBIONT_REQUIRES(mutex_);
+  [[nodiscard]] std::uint64_t memory_bytes(const Key* but) SYMBIONT_REQUIRES(mutex_);
+  [[nodiscard]] static bool is_busy(const Entry& entry) { return entry.runner.use_count() > 1; }
 
   const RunnerFactory factory_;
   const RunnerBounds bounds_;
   const Clock clock_;
   mutable Mutex mutex_;
   std::map<Key, Entry> entries_ SYMBIONT_GUARDED_BY(mutex_);
+  std::vector<Passing> passing_ SYMBIONT_GUARDED_BY(mutex_);
 };
 
 }  // namespace symbiont

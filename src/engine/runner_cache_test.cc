@@ -50,6 +50,14 @@ class RunnerCacheTest : public ::testing::Test {
     return {.model = model_, .profile = profile_, .agent = agent, .on_load_progress = nullptr};
   }
 
+  /// An execution after which the worker holds so much; 0: nothing counted it.
+  static SlmRunner::Outcome held(std::uint64_t megabytes) {
+    ExecutionResult result;
+    result.metadata.verdict.kind = VerdictKind::Running;
+    result.metadata.resources.peak_memory_bytes = megabytes << 20U;
+    return result;
+  }
+
   std::chrono::steady_clock::time_point now_{seconds(1000)};
   Model model_;
   SandboxProfile profile_;  // 512 MB
@@ -62,7 +70,7 @@ TEST_F(RunnerCacheTest, MemoryLimitsOfProfilesAddUpAndTheLongestUnusedMakesRoom)
   now_ += seconds(1);
   ASSERT_TRUE(runners.get(request("b")).has_value());
   now_ += seconds(1);
-  runners.used(request("a"));
+  runners.used(request("a"), held(0));
   ASSERT_TRUE(runners.get(request("c")).has_value());  // in place of b
   EXPECT_EQ(made_, 3);
   ASSERT_TRUE(runners.get(request("a")).has_value());
@@ -80,6 +88,72 @@ TEST_F(RunnerCacheTest, BusyRunnersAreNotEvicted) {
   const auto* limit = refused.error().get_if<runner_error::ResourceLimitExceeded>();
   ASSERT_NE(limit, nullptr);
   EXPECT_EQ(limit->resource, "memory budget");
+}
+
+TEST_F(RunnerCacheTest, IdleRunnersCountWithWhatTheyHold) {
+  RunnerCache runners = cache({.max_runners = 64, .memory_bytes = 1100ULL << 20U});
+  for (const char* agent : {"a", "b", "c", "d"}) {
+    ASSERT_TRUE(runners.get(request(agent)).has_value()) << agent;
+    runners.used(request(agent), held(150));
+  }
+  for (const char* agent : {"a", "b", "c", "d"})
+    ASSERT_TRUE(runners.get(request(agent)).has_value()) << agent;
+  EXPECT_EQ(made_, 4) << "3 * 150 + 512 MB fit";
+  ASSERT_TRUE(runners.get(request("e")).has_value());  // 4 * 150 + 512 do not
+  ASSERT_TRUE(runners.get(request("a")).has_value());
+  EXPECT_EQ(made_, 6) << "a was the longest unused";
+}
+
+TEST_F(RunnerCacheTest, OneThatBecomesBusyNeedsRoomForItsLimit) {
+  RunnerCache runners = cache({.max_runners = 64, .memory_bytes = 800ULL << 20U});
+  for (const char* agent : {"a", "b"}) {
+    ASSERT_TRUE(runners.get(request(agent)).has_value());
+    runners.used(request(agent), held(200));
+  }
+  const auto busy = runners.get(request("a"));
+  ASSERT_TRUE(busy.has_value());
+  const auto refused = runners.get(request("b"));  // 512 + 512
+  ASSERT_FALSE(refused.has_value());
+  EXPECT_NE(refused.error().get_if<runner_error::ResourceLimitExceeded>(), nullptr);
+  EXPECT_EQ(runners.get(request("a")).value(), *busy) << "more executions of the busy one";
+  EXPECT_EQ(made_, 2);
+}
+
+TEST_F(RunnerCacheTest, MakingRoomForOneThatBecomesBusyEndsOthersAndNotItself) {
+  RunnerCache runners = cache({.max_runners = 64, .memory_bytes = 800ULL << 20U});
+  ASSERT_TRUE(runners.get(request("a")).has_value());
+  runners.used(request("a"), held(250));
+  now_ += seconds(1);
+  ASSERT_TRUE(runners.get(request("b")).has_value());
+  runners.used(request("b"), held(300));
+  ASSERT_TRUE(runners.get(request("a")).has_value());  // 512 + 300: b goes, though a is older
+  EXPECT_EQ(made_, 2);
+  ASSERT_TRUE(runners.get(request("b")).has_value());
+  EXPECT_EQ(made_, 3);
+}
+
+TEST_F(RunnerCacheTest, AfterAWorkersEndItsRunnerCountsWithItsLimit) {
+  RunnerCache runners = cache({.max_runners = 64, .memory_bytes = 800ULL << 20U});
+  ASSERT_TRUE(runners.get(request("a")).has_value());
+  runners.used(request("a"), held(100));
+  SlmRunnerError death(runner_error::ExecutionFailed{"it died"});
+  ExecutionMetadata metadata;
+  metadata.verdict.kind = VerdictKind::Signaled;
+  death.set_context({}, metadata);
+  runners.used(request("a"), std::unexpected(death));
+  ASSERT_TRUE(runners.get(request("b")).has_value());  // 512 + 512: a goes
+  ASSERT_TRUE(runners.get(request("a")).has_value());
+  EXPECT_EQ(made_, 3);
+}
+
+TEST_F(RunnerCacheTest, RunnersThatAreNotKeptCountWhileTheyLive) {
+  model_.isolation = Isolation::Request;
+  RunnerCache runners = cache({.max_runners = 64, .memory_bytes = 800ULL << 20U});
+  auto first = runners.get(request("a"));
+  ASSERT_TRUE(first.has_value());
+  EXPECT_FALSE(runners.get(request("a")).has_value());
+  first->reset();
+  EXPECT_TRUE(runners.get(request("a")).has_value());
 }
 
 TEST_F(RunnerCacheTest, WhatNobodyUsesIsUnloaded) {

@@ -232,6 +232,21 @@ class Processes(Folder):
         model = json.loads(daemon.call("GET", "/v1/models")[2])["data"][0]["id"]
         return daemon.chat("Hi", model=model, **more)
 
+    def test_idle_workers_count_with_what_they_hold(self):
+        # The limits of two, 512 MiB each, do not fit; what an idle one holds and the limit of a busy one do.
+        path = pathlib.Path(self.write_config("[server.limits]\nmemory_budget_mb = 900"))
+        path.write_text(path.read_text().replace('"default" = ["small"]', '"default" = ["small", "other"]'))
+        daemon = Daemon("--config", str(path))
+        self.addCleanup(daemon.stop)
+
+        def workers():
+            names = [pathlib.Path(f"/proc/{pid}/comm").read_text() for pid in descendants(daemon.process.pid)]
+            return names.count("symbiont-worker\n")
+
+        for model, warm in (("small", 1), ("other", 2), ("small", 2)):
+            self.assertEqual(daemon.chat("Hi", max_tokens=1, model=model)[0], 200)
+            self.assertEqual(workers(), warm)
+
     def test_a_model_file_is_enough(self):
         daemon = self.start()
         status, _, text = self.chat(daemon, max_tokens=2)
