@@ -201,8 +201,10 @@ void confine_program(const Steps& steps, const ChildPlan& plan, int program_fd) 
   steps.must_call(restricted, "restrict by Landlock");
 }
 
-/// Late: the start itself is not to be slower for it. Before the filter, which may forbid it.
+/// Late: the start itself is not to be slower for it. Before the filter, which may forbid it. A
+/// better one than the launcher's own is not for this namespace to take: see raise_priority().
 void set_priority(const Steps& steps, const ChildPlan& plan) {
+  if (plan.nice <= ::getpriority(PRIO_PROCESS, 0)) return;
   steps.must_call(::setpriority(PRIO_PROCESS, 0, plan.nice), "set priority");
 }
 

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
@@ -86,6 +87,14 @@ std::expected<void, StartFailure> prove(const Policy& policy,
   return {};
 }
 
+/// A negative priority: only the host's own CAP_SYS_NICE gives one.
+std::expected<void, StartFailure> raise_priority(const Policy& policy, pid_t program) {
+  if (policy.nice >= 0) return {};
+  if (::setpriority(PRIO_PROCESS, static_cast<id_t>(program), policy.nice) == 0) return {};
+  return failed("raise the priority to " + std::to_string(policy.nice) +
+                ", which takes CAP_SYS_NICE");
+}
+
 /// Takes what the child hands over until its exec closes the channel.
 std::expected<void, StartFailure> follow_setup(const Policy& policy,
                                                const HostFacts& host,
@@ -110,6 +119,7 @@ std::expected<void, StartFailure> follow_setup(const Policy& policy,
         break;
       case StepKind::Confined:
         process.program_pid = child_of(tree.init_pid());
+        SYMBIONT_TRY_STATUS(raise_priority(policy, process.program_pid));
         SYMBIONT_TRY_STATUS(prove(policy, host, tree, process.program_pid));
         break;
     }
@@ -160,11 +170,15 @@ std::expected<ConfinedProcess, StartFailure> start_planned(const Policy& policy,
   if (awaits_proof) SYMBIONT_TRY_STATUS(set_limits(policy, tree));
   ConfinedProcess process;
   SYMBIONT_TRY_STATUS(follow_setup(policy, host, tree, process));
+  if (!awaits_proof) {
+    process.program_pid = child_of(tree.init_pid());
+    SYMBIONT_TRY_STATUS(raise_priority(policy, process.program_pid));
+  }
   ConfinedProcess owner = tree.release();
   owner.relay = std::move(process.relay);
   owner.scratch = std::move(process.scratch);
   owner.notifications = std::move(process.notifications);
-  owner.program_pid = awaits_proof ? process.program_pid : child_of(owner.init_pid);
+  owner.program_pid = process.program_pid;
   owner.program_pidfd.reset(
       static_cast<int>(::syscall(SYS_pidfd_open, owner.program_pid, 0)));  // gone: it has ended
   return owner;

@@ -339,6 +339,43 @@ TEST(InferencePhase, ForbidsTheThreadsThatLoadingMayStart) {
   EXPECT_EQ(inference.end().kind, VerdictKind::SyscallDenied);
 }
 
+/// Whether this process may make one more important.
+bool may_raise_priorities() {
+  const int own = ::getpriority(PRIO_PROCESS, 0);
+  if (::setpriority(PRIO_PROCESS, 0, own - 1) != 0) return false;
+  return ::setpriority(PRIO_PROCESS, 0, own) == 0;
+}
+
+TEST(Limits, ANegativePriorityIsGivenOrRefusedInWords) {
+  const auto launcher = make_launcher();
+  Policy policy = policy_for("nothing");
+  policy.nice = -3;
+  if (may_raise_priorities()) {
+    const Held held = start(*launcher, policy);
+    ASSERT_EQ(held.wait_locked(), "locked");
+    EXPECT_EQ(::getpriority(PRIO_PROCESS, static_cast<id_t>(held.process->pid())), -3);
+    return;
+  }
+  const auto refused = launcher->spawn(policy, UniqueFd());
+  ASSERT_FALSE(refused.has_value());
+  EXPECT_NE(refused.error().message().find("CAP_SYS_NICE"), std::string::npos)
+      << refused.error().message();
+}
+
+TEST(Limits, AnUnimportantLauncherStartsUnimportantProcesses) {
+  const int own = ::getpriority(PRIO_PROCESS, 0);
+  const int worse = std::max(own, 4);
+  ASSERT_EQ(::setpriority(PRIO_PROCESS, 0, worse), 0);
+  Policy policy = policy_for("nothing");
+  policy.nice = 1;  // which it cannot give
+  const auto launcher = make_launcher();
+  const Held held = start(*launcher, policy);
+  ASSERT_EQ(held.wait_locked(), "locked");
+  EXPECT_EQ(::getpriority(PRIO_PROCESS, static_cast<id_t>(held.process->pid())), worse);
+  (void)::setpriority(PRIO_PROCESS, 0,
+                      own);  // an ordinary user cannot: the tests after it do not mind
+}
+
 TEST(Limits, StandInTheGroupAndInThePriority) {
   const auto launcher = make_launcher();
   Policy policy = policy_for("nothing");
