@@ -95,14 +95,12 @@ TEST_P(SinkTest, IsLeftAloneOnceExecuteHasReturned) {
   with_timeout.timeout = 50ms;
   std::atomic<bool> has_returned = false;
   std::atomic<int> late_calls = 0;
-  const auto outcome = runner->execute(
-      "p", with_timeout,
-      [&](std::string_view) {
-        std::this_thread::sleep_for(150ms);  // longer than the timeout and the grace together
-        if (has_returned) ++late_calls;
-        return true;
-      },
-      {});
+  const TokenSink sink = [&](std::string_view) {  // outlives the call, or this test would not
+    std::this_thread::sleep_for(150ms);           // longer than the timeout and the grace together
+    if (has_returned) ++late_calls;
+    return true;
+  };
+  const auto outcome = runner->execute("p", with_timeout, sink, {});
   has_returned = true;
   EXPECT_FALSE(outcome.has_value());
   runner.reset();  // joins the reader
