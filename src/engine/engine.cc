@@ -1,6 +1,8 @@
 #include "symbiont/engine.h"
 
 #include <span>
+#include <system_error>
+#include <thread>
 #include <utility>
 
 #include <fmt/core.h>
@@ -133,6 +135,8 @@ struct Engine::Impl {
   [[nodiscard]] bool record_access(
       const EngineRequest& request,
       const std::expected<access::Grant, ModelCatalogError>& grant) const;
+  /// Ends them on a thread of its own: whoever reloads a server has others to serve.
+  void retire(RunnerCache::Runners dropped);
   [[nodiscard]] ModelCatalog current() {
     const MutexLock lock(mutex);
     return catalog;
@@ -145,6 +149,8 @@ struct Engine::Impl {
   std::size_t max_parallel;
   RunnerCache runners;
   Quarantine quarantine;
+  Mutex retiring_mutex;
+  std::jthread retiring SYMBIONT_GUARDED_BY(retiring_mutex);  // ends what a reload has dropped
 };
 
 /// Nobody gets from a model what its configuration does not say of it.
@@ -165,6 +171,17 @@ bool Engine::Impl::record_access(
       .profile = grant.has_value() ? std::string_view(grant->profile().name) : std::string_view(),
       .denied = grant.has_value() ? nullptr : &grant.error()};
   return observer == nullptr || observer->on_access(record);
+}
+
+void Engine::Impl::retire(RunnerCache::Runners dropped) {
+  if (dropped.empty()) return;
+  const MutexLock lock(retiring_mutex);
+  const auto held = std::make_shared<RunnerCache::Runners>(std::move(dropped));
+  try {
+    retiring = std::jthread([held] { held->clear(); });
+  } catch (const std::system_error&) {
+    held->clear();  // no thread to be had: here, then
+  }
 }
 
 SlmRunner::Outcome Engine::Impl::execute_on(const RunnerRequest& wanted,
@@ -235,7 +252,7 @@ void Engine::reload(ModelCatalog catalog) {
     const MutexLock lock(impl_->mutex);
     std::swap(impl_->catalog, catalog);
   }
-  impl_->runners.drop_outdated(impl_->current());
+  impl_->retire(impl_->runners.drop_outdated(impl_->current()));
   impl_->quarantine.clear();
 }
 

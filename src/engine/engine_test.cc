@@ -1,5 +1,9 @@
 #include "symbiont/engine.h"
 
+#include <chrono>
+#include <functional>
+#include <future>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -10,7 +14,7 @@
 namespace symbiont {
 namespace {
 
-class EchoRunner final : public SlmRunner {
+class EchoRunner : public SlmRunner {
  public:
   explicit EchoRunner(std::vector<std::string>& scopes) : scopes_(scopes) {}
   [[nodiscard]] Outcome execute_chat(std::span<const ChatMessage> messages,
@@ -43,6 +47,19 @@ class EchoRunner final : public SlmRunner {
   bool is_warm_ = false;
   SandboxProfile profile_;
   ModelResourceRequirements requirements_;
+};
+
+/// Its end waits until it may.
+class SlowToEnd final : public EchoRunner {
+ public:
+  SlowToEnd(std::vector<std::string>& scopes, std::shared_future<void> may_end)
+      : EchoRunner(scopes), may_end_(std::move(may_end)) {}
+  SlowToEnd(const SlowToEnd&) = delete;
+  SlowToEnd& operator=(const SlowToEnd&) = delete;
+  ~SlowToEnd() override { may_end_.wait_for(std::chrono::seconds(20)); }
+
+ private:
+  std::shared_future<void> may_end_;
 };
 
 class CountingObserver final : public Observer {
@@ -96,7 +113,7 @@ class EngineTest : public ::testing::Test {
     options.observer = observer_;
     options.runner_factory = [this](const RunnerRequest&) {
       ++made_;
-      return std::make_shared<EchoRunner>(scopes_);
+      return make_runner_();
     };
     engine_.emplace(*std::move(catalog), std::move(options));
   }
@@ -109,6 +126,9 @@ class EngineTest : public ::testing::Test {
   }
 
   std::shared_ptr<CountingObserver> observer_ = std::make_shared<CountingObserver>();
+  std::function<std::shared_ptr<SlmRunner>()> make_runner_ = [this] {
+    return std::make_shared<EchoRunner>(scopes_);
+  };
   int made_ = 0;
   std::vector<std::string> scopes_;
   std::optional<Engine> engine_;
@@ -268,6 +288,20 @@ TEST_F(EngineTest, AReloadKeepsWhatIsUnchanged) {
   EXPECT_EQ(made_, 2);
   (void)run("ann", "all");
   EXPECT_EQ(made_, 3);
+}
+
+TEST_F(EngineTest, AReloadDoesNotWaitForTheEndOfWhatItDrops) {
+  std::promise<void> may_end;
+  make_runner_ = [this, end = may_end.get_future().share()] {
+    return std::make_shared<SlowToEnd>(scopes_, end);
+  };
+  (void)run("ann", "own");
+  auto empty = ModelCatalog::create(Slm{});
+  ASSERT_TRUE(empty.has_value());
+  const auto begin = std::chrono::steady_clock::now();
+  engine_->reload(*std::move(empty));
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(10));
+  may_end.set_value();
 }
 
 TEST_F(EngineTest, TakesTheIdAndTheWaitOfTheRequest) {

@@ -142,8 +142,8 @@ std::size_t RunnerCache::unload_idle(std::chrono::milliseconds unused_for) {
   return idle.size();
 }
 
-void RunnerCache::drop_outdated(const ModelCatalog& catalog) {
-  std::vector<std::shared_ptr<SlmRunner>> dropped;  // end after the lock is released
+RunnerCache::Runners RunnerCache::drop_outdated(const ModelCatalog& catalog) {
+  Runners dropped;
   const MutexLock lock(mutex_);
   for (auto entry = entries_.begin(); entry != entries_.end();) {
     const Model* model = catalog.get_model(entry->second.model.id);
@@ -153,6 +153,7 @@ void RunnerCache::drop_outdated(const ModelCatalog& catalog) {
     if (!same) dropped.push_back(std::move(entry->second.runner));
     entry = same ? std::next(entry) : entries_.erase(entry);
   }
+  return dropped;
 }
 
 }  // namespace symbiont

@@ -53,12 +53,12 @@ class RunnerCache {
   using Key = std::tuple<std::string, std::string, std::string>;
   [[nodiscard]] static Key key_of(const RunnerRequest& request);
 
-  /// Forgets the runners whose model or profile is no longer as it was. Those in use end with their
-  /// last execution.
-  void drop_outdated(const ModelCatalog& catalog);
+  using Runners = std::vector<std::shared_ptr<SlmRunner>>;
+  /// Forgets the runners whose model or profile is no longer as it was, for the caller to end,
+  /// which takes a while. Those in use end with their last execution.
+  [[nodiscard]] Runners drop_outdated(const ModelCatalog& catalog);
 
  private:
-  using Runners = std::vector<std::shared_ptr<SlmRunner>>;
   struct Entry {
     std::shared_ptr<SlmRunner> runner;
     std::chrono::steady_clock::time_point last_use;
