@@ -280,11 +280,6 @@ constexpr auto kFallbacks = std::to_array<std::pair<std::string_view, std::uint3
     {"sched_setattr", EPERM},
 });
 
-// Calls with a rule of their own below: naming one in allowed_syscalls does not lift the rule.
-constexpr auto kRuled = std::to_array<std::string_view>(
-    {"open", "openat", "creat", "chmod", "fchmod", "fchmodat", "fchmodat2", "mknod", "mknodat",
-     "clone", "fork", "vfork", "socket", "socketpair", "ioctl", "personality"});
-
 // What exec and the report of our own start need, whatever a profile lists.
 constexpr auto kAlways =
     std::to_array<std::string_view>({"execve", "execveat", "exit", "exit_group", "rt_sigreturn",
@@ -307,6 +302,7 @@ class ProgramFilter {
   ProgramFilter(const ProgramFilterOptions& options, std::uint32_t deny)
       : options_(options), deny_(deny) {}
 
+  /// The first rule of a call counts: naming it in a profile does not lift one from above.
   Filter build() {
     for (const auto& [name, error] : kFallbacks) {
       on(name, SECCOMP_RET_ERRNO | error);

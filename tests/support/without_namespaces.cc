@@ -67,9 +67,10 @@ void install_filter(bool landlock) {
       refuse(filter, name, ENOSYS);
   for (const int flag : {CLONE_NEWUSER, CLONE_NEWNS, CLONE_NEWPID, CLONE_NEWNET, CLONE_NEWIPC}) {
     const auto bit = static_cast<scmp_datum_t>(flag);
-    must(::seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(clone), 1,
-                            SCMP_A0(SCMP_CMP_MASKED_EQ, bit, bit)) == 0,
-         "refuse clone");
+    const scmp_arg_cmp has_flag{0, SCMP_CMP_MASKED_EQ, bit, bit};
+    must(
+        ::seccomp_rule_add_array(filter, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(clone), 1, &has_flag) == 0,
+        "refuse clone");
   }
   must(::seccomp_load(filter) == 0, "install the filter");
   ::seccomp_release(filter);

@@ -276,7 +276,7 @@ sock_fprog program(std::span<sock_filter> code) {
 
 /// A later filter that allows everything must not lift the first.
 Outcome override_filter(Arguments) {
-  std::array<sock_filter, 1> code = {BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)};
+  std::array<sock_filter, 1> code = {{BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)}};
   sock_fprog filter = program(code);
   if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return blocked("prctl");
   if (::syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &filter) != 0) return blocked("seccomp");
@@ -285,7 +285,7 @@ Outcome override_filter(Arguments) {
 
 /// The listener of the newest filter is asked first: a program could answer its own questions.
 Outcome answer_own_calls(Arguments) {
-  std::array<sock_filter, 1> code = {BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)};
+  std::array<sock_filter, 1> code = {{BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)}};
   sock_fprog filter = program(code);
   if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return blocked("prctl");
   return tried(
