@@ -133,6 +133,22 @@ bool may_be_call(const ToolRequest& request, std::string_view text) {
   return first == std::string_view::npos || text[first] == '{';
 }
 
+std::string read_calls(Fields& message, const std::function<std::string(Fields& call)>& read) {
+  std::string text;
+  const Json* calls = message.find("tool_calls");
+  if (calls == nullptr) return text;
+  if (!calls->is_array() || calls->size() > kMaxTools) {
+    message.fail("tool_calls", fmt::format("expected an array of at most {}", kMaxTools));
+    return text;
+  }
+  for (std::size_t i = 0; i < calls->size() && message.ok(); ++i) {
+    Fields call((*calls)[i], message.path_of(fmt::format("tool_calls[{}]", i)));
+    text += (text.empty() ? "" : "\n") + read(call);
+    if (auto done = call.finish(); !done.has_value()) message.fail(std::move(done).error());
+  }
+  return text;
+}
+
 std::string call_text(std::string_view name, const Json& arguments) {
   return fmt::format(R"({{"name": {}, "arguments": {}}})", dump(Json(name)), dump(arguments));
 }

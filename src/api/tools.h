@@ -60,6 +60,9 @@ struct ToolCall {
                                                 std::string_view response);
 /// Whether an answer that begins with `text` may turn out to be a call.
 [[nodiscard]] bool may_be_call(const ToolRequest& request, std::string_view text);
+/// An assistant's `tool_calls`, which may be absent, as it said them; `read` gives one's text.
+[[nodiscard]] std::string read_calls(Fields& message,
+                                     const std::function<std::string(Fields& call)>& read);
 /// How a call stands in a conversation: what find_call() reads.
 [[nodiscard]] std::string call_text(std::string_view name, const Json& arguments);
 

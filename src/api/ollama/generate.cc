@@ -34,23 +34,6 @@ std::string read_call(Fields& call) {
   return text;
 }
 
-/// What an assistant called earlier, as it said it.
-std::string read_calls(Fields& message) {
-  std::string text;
-  const Json* calls = message.find("tool_calls");
-  if (calls == nullptr) return text;
-  if (!calls->is_array() || calls->size() > kMaxTools) {
-    message.fail("tool_calls", fmt::format("expected an array of at most {}", kMaxTools));
-    return text;
-  }
-  for (std::size_t i = 0; i < calls->size() && message.ok(); ++i) {
-    Fields call((*calls)[i], message.path_of(fmt::format("tool_calls[{}]", i)));
-    text += (text.empty() ? "" : "\n") + read_call(call);
-    if (auto done = call.finish(); !done.has_value()) message.fail(std::move(done).error());
-  }
-  return text;
-}
-
 void read_message(Fields& fields, std::vector<ChatMessage>& into) {
   constexpr std::string_view kRoles[] = {"system", "user", "assistant", "tool"};
   ChatMessage message;
@@ -61,7 +44,7 @@ void read_message(Fields& fields, std::vector<ChatMessage>& into) {
   }
   std::string calls;
   if (message.role == "assistant") {
-    calls = read_calls(fields);
+    calls = read_calls(fields, read_call);
   } else {
     fields.unsupported_unless("tool_calls", Json::array());
   }

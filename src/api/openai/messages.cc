@@ -32,23 +32,6 @@ std::string read_call(Fields& call) {
   return parsed.has_value() ? call_text(name, *parsed) : std::string();
 }
 
-/// What an assistant called earlier, as it said it.
-std::string read_calls(Fields& message) {
-  const Json* calls = message.find("tool_calls");
-  std::string text;
-  if (calls == nullptr) return text;
-  if (!calls->is_array() || calls->size() > kMaxTools) {
-    message.fail("tool_calls", fmt::format("expected an array of at most {}", kMaxTools));
-    return text;
-  }
-  for (std::size_t i = 0; i < calls->size() && message.ok(); ++i) {
-    Fields call((*calls)[i], message.path_of(fmt::format("tool_calls[{}]", i)));
-    text += (text.empty() ? "" : "\n") + read_call(call);
-    if (auto done = call.finish(); !done.has_value()) message.fail(std::move(done).error());
-  }
-  return text;
-}
-
 void read_message(Fields& fields, std::vector<ChatMessage>& into) {
   ChatMessage message;
   if (fields.require("role") != nullptr) fields.get("role", message.role, 64);
@@ -70,7 +53,8 @@ void read_message(Fields& fields, std::vector<ChatMessage>& into) {
   fields.unsupported("refusal");
   fields.unsupported("audio");
   fields.unsupported("function_call");
-  const std::string calls = message.role == "assistant" ? read_calls(fields) : std::string();
+  const std::string calls =
+      message.role == "assistant" ? read_calls(fields, read_call) : std::string();
   if (message.role != "assistant") fields.unsupported_unless("tool_calls", Json::array());
   if (calls.empty() || fields.find("content") != nullptr)
     message.content = read_text(fields, "content", {.types = {"text"}, .read_more = nullptr});
