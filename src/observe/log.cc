@@ -81,13 +81,13 @@ void EventLog::write(std::string_view level, std::string_view event, const Json&
 void EventLog::write_waiting() {
   bool works = true;
   while (works) {
-    std::string text;
+    std::string text = is_line_torn_ ? "\n" : "";
     {
       const MutexLock lock(mutex_);
       while (waiting_.empty() && !is_closing_)
         changed_.wait(mutex_);
       if (waiting_.empty()) return;
-      text.swap(waiting_);
+      text += std::exchange(waiting_, {});
       if (lost_ > 0)
         text += to_line("warning", "log_lines_lost", {{"lines", std::exchange(lost_, 0)}});
     }
@@ -107,12 +107,19 @@ bool EventLog::write_out(std::string_view text) {
     }
     const ssize_t written = ::write(fd_, text.data(), std::min<std::size_t>(text.size(), PIPE_BUF));
     if (written > 0) {
+      is_line_torn_ = text[static_cast<std::size_t>(written) - 1] != '\n';
       text.remove_prefix(static_cast<std::size_t>(written));
     } else if (errno != EINTR && errno != EAGAIN) {
-      return true;  // a full disk, a reader that has gone: the next lines may have more luck
+      lose(text);  // a full disk, a reader that has gone: the next lines may have more luck
+      return true;
     }
   }
   return true;
+}
+
+void EventLog::lose(std::string_view lines) {
+  const MutexLock lock(mutex_);
+  lost_ += static_cast<std::uint64_t>(std::ranges::count(lines, '\n'));
 }
 
 bool EventLog::is_patient() {

@@ -24,8 +24,9 @@ inline constexpr std::size_t kMaxWaitingLogBytes = std::size_t{1} << 20U;
 inline constexpr std::chrono::milliseconds kLastLogPatience{500};
 
 /// Threads: any. Nobody waits for who reads the log: a thread of its own writes. Lines that are
-/// lost because too many wait are counted in a line of their own ("log_lines_lost") once there is
-/// room; those that cannot be written at all are lost, since there is nobody left to tell.
+/// lost, because too many wait or the disk is full, are counted in a line of their own
+/// ("log_lines_lost") beside the next ones that can be written. What still waits after
+/// kLastLogPatience is lost without a word: there is nobody left to tell.
 class EventLog {
  public:
   /// `fd` stays open as long as this object lives.
@@ -46,6 +47,7 @@ class EventLog {
   void write(std::string_view level, std::string_view event, const Json& fields);
   void write_waiting();
   [[nodiscard]] bool write_out(std::string_view text);
+  void lose(std::string_view lines);
   [[nodiscard]] bool is_patient();
 
   const int fd_;
@@ -55,6 +57,7 @@ class EventLog {
   std::uint64_t lost_ SYMBIONT_GUARDED_BY(mutex_) = 0;
   bool is_closing_ SYMBIONT_GUARDED_BY(mutex_) = false;
   std::chrono::steady_clock::time_point give_up_ SYMBIONT_GUARDED_BY(mutex_);  // once it is closing
+  bool is_line_torn_ = false;  // the writer's: the last byte written ends no line
   std::jthread writer_;
 };
 

@@ -1,6 +1,10 @@
 #include "observe/log.h"
 
 #include <fcntl.h>
+#include <semaphore.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -55,25 +59,56 @@ TEST_F(LogTest, NobodyWaitsForWhoReadsIt) {
   const std::size_t more_than_fits = 2 * kMaxWaitingLogBytes / large.size();
   for (std::size_t i = 0; i < more_than_fits; ++i)
     log_->info("request", {{"number", i}, {"more", large}});
-  // It comes back here, all the same. What fitted is read, and how much did not.
+  // It comes back here, all the same. What fitted is read, and how much did not: in several lines,
+  // when the writer found room meanwhile.
+  std::size_t read = 0;
+  std::size_t lost = 0;
   std::string text;
-  while (text.find("log_lines_lost") == std::string::npos || !text.ends_with('\n')) {
+  while (read + lost < more_than_fits) {
     std::array<char, 65'536> buffer{};
     const ssize_t count = ::read(read_end_.get(), buffer.data(), buffer.size());
     ASSERT_GT(count, 0);
     text.append(buffer.data(), static_cast<std::size_t>(count));
-  }
-  std::istringstream lines(text);
-  std::size_t read = 0;
-  std::size_t lost = 0;
-  for (std::string one; std::getline(lines, one);) {
-    const Json json = Json::parse(one);
-    if (json["event"] == "request") ++read;
-    if (json["event"] == "log_lines_lost") lost = json["lines"];
+    for (std::size_t end = text.find('\n'); end != std::string::npos; end = text.find('\n')) {
+      const Json json = Json::parse(text.substr(0, end));
+      text.erase(0, end + 1);
+      if (json["event"] == "request") ++read;
+      if (json["event"] == "log_lines_lost") lost += json["lines"].get<std::size_t>();
+    }
   }
   EXPECT_GT(read, 0U);
   EXPECT_GT(lost, 0U);
   EXPECT_EQ(read + lost, more_than_fits);
+}
+
+TEST_F(LogTest, WhatAFullDiskRefusesIsCounted) {
+  // A file at its greatest size refuses as a full disk does, and says so by a signal.
+  static sem_t refused;
+  ASSERT_EQ(::sem_init(&refused, 0, 0), 0);
+  ASSERT_NE(::signal(SIGXFSZ, [](int) { (void)::sem_post(&refused); }), SIG_ERR);
+  const UniqueFd file(::memfd_create("log", MFD_CLOEXEC));
+  rlimit before{};
+  ASSERT_EQ(::getrlimit(RLIMIT_FSIZE, &before), 0);
+  const rlimit small{.rlim_cur = 100, .rlim_max = before.rlim_max};
+  ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &small), 0);
+  EventLog log(file.get());
+  log.info("request", {{"more", std::string(200, 'x')}});
+  ASSERT_EQ(::sem_wait(&refused), 0);
+  ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &before), 0);
+  log.info("later");
+  log.close();
+  std::string text(4096, '\0');
+  text.resize(static_cast<std::size_t>(::pread(file.get(), text.data(), text.size(), 0)));
+  std::istringstream lines(text);
+  std::string line;
+  ASSERT_TRUE(std::getline(lines, line));
+  EXPECT_EQ(line.size(), 100U);  // torn
+  ASSERT_TRUE(std::getline(lines, line));
+  EXPECT_EQ(Json::parse(line)["event"], "later");
+  ASSERT_TRUE(std::getline(lines, line));
+  EXPECT_EQ(Json::parse(line)["event"], "log_lines_lost");
+  EXPECT_EQ(Json::parse(line)["lines"], 1);
+  EXPECT_FALSE(std::getline(lines, line));
 }
 
 TEST_F(LogTest, WhatWaitsIsWrittenAtTheEnd) {
