@@ -21,6 +21,7 @@
 #include <csignal>
 #include <cstddef>
 #include <cstring>
+#include <optional>
 
 #include <net/if.h>
 
@@ -268,7 +269,10 @@ void run_init(const InitPlan& init, const ChildPlan* plan) {
       static_cast<pid_t>(::syscall(SYS_clone, SIGCHLD, nullptr, nullptr, nullptr, nullptr));
   steps.must_call(program, "start the program's process");
   if (program == 0) run_program(init, plan);
-  attend_program(init, program);
+  std::optional<uid_t> identity;
+  if (init.privileged) identity = outside_id_of(::getpid());
+  steps.must(settle_init(init));
+  attend_program(init, identity, program);
 }
 
 }  // namespace symbiont::sandbox

@@ -27,12 +27,13 @@ constexpr std::uint32_t kNr = offsetof(seccomp_data, nr);
 constexpr std::int64_t kOutputBlock = 512;  // getrusage(2)'s unit
 constexpr int kReportFd = 0;
 
-/// All that pid 1 does after its child runs. Killing it on anything else kills the tree.
+/// All that pid 1 does after settle_init(). Killing it on anything else kills the tree.
 constexpr sock_filter kPid1Calls[] = {
     BPF_STMT(BPF_LD | BPF_W | BPF_ABS, kNr),
-    BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_wait4, 4, 0),
-    BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_write, 3, 0),
-    BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_exit_group, 2, 0),
+    BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_wait4, 5, 0),
+    BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_write, 4, 0),
+    BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_exit_group, 3, 0),
+    BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_close, 2, 0),
     BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_rt_sigreturn, 1, 0),
     BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS),
     BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
@@ -40,9 +41,10 @@ constexpr sock_filter kPid1Calls[] = {
 /// The same without a pid namespace, where it has to end the tree itself.
 constexpr sock_filter kPlainCalls[] = {
     BPF_STMT(BPF_LD | BPF_W | BPF_ABS, kNr),
-    BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_wait4, 8, 0),
-    BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_write, 7, 0),
-    BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_exit_group, 6, 0),
+    BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_wait4, 9, 0),
+    BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_write, 8, 0),
+    BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_exit_group, 7, 0),
+    BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_close, 6, 0),
     BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_rt_sigreturn, 5, 0),
     BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_rt_sigtimedwait, 4, 0),
     BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_kill, 3, 0),
@@ -161,16 +163,21 @@ const char* enter_namespaces(const InitPlan& init) {
                                                                            : "make mounts private";
 }
 
-void attend_program(const InitPlan& init, pid_t program) {
-  // Only exit_fd stays: the channel's end of file tells the launcher that exec succeeded.
-  if (::dup2(init.exit_fd, kReportFd) < 0) ::_exit(kSetupFailed);
-  if (::syscall(SYS_close_range, 1, ~0U, 0U) != 0) ::_exit(kSetupFailed);
-  std::optional<uid_t> identity;
-  if (init.privileged) identity = outside_id_of(::getpid());
+const char* settle_init(const InitPlan& init) {
+  const auto channel = static_cast<unsigned>(init.channel_fd);
+  if (::dup2(init.exit_fd, kReportFd) < 0) return "keep the pipe for the end";
+  if (::syscall(SYS_close_range, kReportFd + 1, channel - 1, 0U) != 0 ||
+      ::syscall(SYS_close_range, channel + 1, ~0U, 0U) != 0) {
+    return "close pid 1's descriptors";
+  }
   const auto calls = init.own_namespaces ? std::span<const sock_filter>(kPid1Calls)
                                          : std::span<const sock_filter>(kPlainCalls);
-  if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 || install_filter(calls) != 0)
-    ::_exit(kSetupFailed);
+  if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return "set no_new_privs for pid 1";
+  return install_filter(calls) == 0 ? nullptr : "install pid 1's system call filter";
+}
+
+void attend_program(const InitPlan& init, std::optional<uid_t> identity, pid_t program) {
+  ::close(init.channel_fd);  // its end of file tells the launcher that exec succeeded
   if (!init.own_namespaces) attend_plainly(identity, program);
   Ending ending;
   while (!ending.known && reap_one(program, 0, ending)) {

@@ -7,6 +7,8 @@
 
 #include <sys/types.h>
 
+#include <optional>
+
 #include "sandbox/child.h"
 
 namespace symbiont::sandbox {
@@ -26,9 +28,16 @@ inline constexpr uid_t kOutsideCount = 4'194'304;
 /// Becomes root of the new namespaces and makes what happens in them invisible outside.
 [[nodiscard]] const char* enter_namespaces(const InitPlan& init);
 
+/// Keeps exit_fd and the channel and installs pid 1's own filter; returns the name of a step that
+/// failed, or nullptr. After it only attend_program() is possible.
+[[nodiscard]] const char* settle_init(const InitPlan& init);
+
 /// Waits for the program's end, ends the rest of the tree and reports. Without namespaces SIGTERM
-/// is the order to end all, and stands for the death of pid 1.
-[[noreturn]] void attend_program(const InitPlan& init, pid_t program);
+/// is the order to end all, and stands for the death of pid 1. `identity`: of the tree, if it has
+/// one of its own.
+[[noreturn]] void attend_program(const InitPlan& init,
+                                 std::optional<uid_t> identity,
+                                 pid_t program);
 
 }  // namespace symbiont::sandbox
 

@@ -59,7 +59,11 @@ std::expected<std::optional<std::pair<StepReport, UniqueFd>>, StartFailure> read
   message.msg_iovlen = 1;
   message.msg_control = control.data();
   message.msg_controllen = control.size();
-  const ssize_t bytes = ::recvmsg(channel, &message, MSG_CMSG_CLOEXEC);
+  ssize_t bytes = 0;
+  do {
+    bytes = ::recvmsg(channel, &message, MSG_CMSG_CLOEXEC);
+    // Once, when the other end closed with something unread: what it said before comes after it.
+  } while (bytes < 0 && errno == ECONNRESET);
   if (bytes == 0) return std::nullopt;
   if (bytes != sizeof report) return failed("hear from the child");
   UniqueFd fd;
@@ -160,15 +164,17 @@ std::expected<ConfinedProcess, StartFailure> start_planned(const Policy& policy,
   const std::vector<UniqueFd> own = open_own_trees(tree);
   const UniqueFd null(::open("/dev/null", O_RDWR | O_CLOEXEC));
   if (!null.is_valid()) return failed("open '/dev/null'");
+  ConfinedProcess process;
   std::vector<int> passed;
   for (const UniqueFd* fd : {&fds.program, &fds.control, &fds.in, &fds.out, &fds.err})
     passed.push_back(fd->is_valid() ? fd->get() : null.get());
   for (const UniqueFd& mount : own)
     passed.push_back(mount.get());
-  if (const Status went = tree.go(passed); !went.has_value())
+  if (const Status went = tree.go(passed); !went.has_value()) {
+    SYMBIONT_TRY_STATUS(follow_setup(policy, host, tree, process));  // what pid 1 said of its end
     return failed(went.error().message(), went.error().sys_errno());
+  }
   if (awaits_proof) SYMBIONT_TRY_STATUS(set_limits(policy, tree));
-  ConfinedProcess process;
   SYMBIONT_TRY_STATUS(follow_setup(policy, host, tree, process));
   if (!awaits_proof) {
     process.program_pid = child_of(tree.init_pid());
