@@ -1,15 +1,12 @@
 #include "symbiont/local_gguf_runner.h"
 
-#include <algorithm>
-#include <array>
 #include <utility>
 
 #include <fmt/core.h>
 
-#include "base/pause.h"
 #include "runners/local_gguf_runner_impl.h"
-#include "runners/random.h"
 #include "runners/validate.h"
+#include "runners/warm_runner.h"
 
 namespace symbiont {
 namespace {
@@ -18,17 +15,11 @@ using std::chrono::milliseconds;
 using std::chrono::steady_clock;
 using RunnerStatus = std::expected<void, SlmRunnerError>;
 
-constexpr milliseconds kFirstBackoff{100};  // after the second failed start in a row
-constexpr milliseconds kMaxBackoff{5000};
 constexpr std::size_t kMaxScopes = 10'000;  // then all are forgotten: their prompts are read again
 constexpr std::string_view kWorkerName = "symbiont-worker";
 
 std::unexpected<SlmRunnerError> failed(SlmRunnerError error) {
   return std::unexpected(std::move(error));
-}
-
-double elapsed_ms(steady_clock::time_point since) {
-  return std::chrono::duration<double, std::milli>(steady_clock::now() - since).count();
 }
 
 /// Local workers never get network, whatever the profile says (least privilege).
@@ -37,12 +28,8 @@ SandboxProfile without_network(SandboxProfile profile) {
   return profile;
 }
 
-RunnerStatus validate_isolation(const LocalGgufOptions& options) {
-  constexpr std::array<std::string_view, 3> kKnown = {"shared", "agent", "request"};
-  if (std::ranges::find(kKnown, options.isolation) == kKnown.end()) {
-    return failed(SlmRunnerError(runner_error::InvalidInput{
-        "isolation", fmt::format("'{}' is none of shared, agent, request", options.isolation)}));
-  }
+RunnerStatus validate(const LocalGgufOptions& options) {
+  SYMBIONT_TRY_STATUS(validate_isolation(options.isolation));
   if (options.context_tokens > kMaxNewTokens) {
     return failed(SlmRunnerError(runner_error::InvalidInput{
         "context_tokens", fmt::format("{} is above {}", options.context_tokens, kMaxNewTokens)}));
@@ -85,55 +72,6 @@ LocalGgufRunner::Impl::Impl(LocalRunnerParts parts_in,
       turnstile(options.max_parallel),
       model(std::move(model_in)) {}
 
-Patience LocalGgufRunner::Impl::make_patience(milliseconds timeout,
-                                              std::stop_token stop_token) const {
-  const std::chrono::seconds most(profile.process_limits.max_execution_time_seconds);
-  const milliseconds limit = std::min<milliseconds>(timeout, most);
-  return {steady_clock::now() + limit, limit, std::move(stop_token)};
-}
-
-ExecutionMetadata LocalGgufRunner::Impl::new_metadata() const {
-  ExecutionMetadata metadata;
-  metadata.execution_id = new_execution_id();
-  metadata.model_id = options.model_id;
-  metadata.model_version = options.model_version;
-  metadata.agent = options.agent;
-  metadata.profile = profile.name;
-  metadata.isolation = options.isolation;
-  metadata.finish_reason = "error";
-  metadata.resources.memory_limit_bytes = profile.resources.max_memory_mb << 20U;
-  return metadata;
-}
-
-RunnerStatus LocalGgufRunner::Impl::enter(Turnstile& turnstile, const Patience& patience) {
-  const Status turn = turnstile.enter(patience.deadline, patience.stop_token);
-  if (turn.has_value()) return {};
-  switch (turn.error().code()) {
-    case ErrorCode::Cancelled:
-      return failed(SlmRunnerError(runner_error::Cancelled{}));
-    case ErrorCode::ResourceExhausted:
-      return failed(SlmRunnerError(
-          runner_error::ResourceLimitExceeded{"waiting executions", kMaxQueued, kMaxQueued + 1}));
-    default:
-      return failed(SlmRunnerError(runner_error::ExecutionTimeout{patience.limit}));
-  }
-}
-
-RunnerStatus LocalGgufRunner::Impl::wait_out_backoff(const Patience& patience) {
-  if (failed_starts < 2) return {};
-  const unsigned doublings = std::min(failed_starts - 2, 6U);
-  const auto ready_at =
-      last_failed_start + std::min<milliseconds>(kFirstBackoff * (1U << doublings), kMaxBackoff);
-  pause_until(std::min(ready_at, patience.deadline), patience.stop_token);
-  if (patience.stop_token.stop_requested()) {
-    return failed(SlmRunnerError(runner_error::Cancelled{}));
-  }
-  if (steady_clock::now() >= patience.deadline) {
-    return failed(SlmRunnerError(runner_error::ExecutionTimeout{patience.limit}));
-  }
-  return {};
-}
-
 std::shared_ptr<WorkerSession> LocalGgufRunner::Impl::live_session() {
   const MutexLock lock(mutex);
   return session != nullptr && session->is_alive() ? session : nullptr;
@@ -152,18 +90,13 @@ LocalGgufRunner::Impl::SessionOutcome LocalGgufRunner::Impl::ensure_worker(
   }
   worker_pid = 0;
   dead.reset();
-  SYMBIONT_TRY_STATUS(wait_out_backoff(patience));
+  SYMBIONT_TRY_STATUS(backoff.wait_out(patience));
   auto started = start_session(patience);
   if (!started.has_value()) {
-    const bool impatient = started.error().get_if<runner_error::Cancelled>() != nullptr ||
-                           started.error().get_if<runner_error::ExecutionTimeout>() != nullptr;
-    if (!impatient) {
-      ++failed_starts;
-      last_failed_start = steady_clock::now();
-    }
+    backoff.note_failure(started.error());
     return started;
   }
-  failed_starts = 0;
+  backoff.note_success();
   worker_pid = (*started)->pid();
   const MutexLock lock(mutex);
   session = *started;
@@ -224,10 +157,7 @@ RunnerStatus LocalGgufRunner::Impl::run(std::span<const ChatMessage> messages,
     result.metadata.model_sha256 = sha256;
   }
   if (!worker.has_value()) {
-    const ExecutionMetadata& known = worker.error().metadata();
-    result.metadata.verdict = known.verdict;
-    result.metadata.controls = known.controls;
-    if (known.resources.memory_limit_bytes != 0) result.metadata.resources = known.resources;
+    tell_of_failed_start(worker.error(), result.metadata);
     return failed(worker.error());
   }
   const double before_ms = elapsed_ms(called);
@@ -254,7 +184,7 @@ std::expected<std::unique_ptr<LocalGgufRunner>, SlmRunnerError> make_local_gguf_
     const ModelResourceRequirements& requirements,
     LocalGgufOptions options) {
   SYMBIONT_TRY_STATUS(validate_profile(profile, requirements));
-  SYMBIONT_TRY_STATUS(validate_isolation(options));
+  SYMBIONT_TRY_STATUS(validate(options));
   SYMBIONT_TRY(ModelFile model, ModelFile::open(model_file, options.sha256));
   if (options.model_id.empty()) options.model_id = model_file.filename().string();
   return std::make_unique<LocalGgufRunner>(std::make_unique<LocalGgufRunner::Impl>(
@@ -285,7 +215,7 @@ SlmRunner::Outcome LocalGgufRunner::execute_chat(std::span<const ChatMessage> me
                                                  std::stop_token stop_token) {
   const auto called = steady_clock::now();
   ExecutionResult result;
-  result.metadata = impl_->new_metadata();
+  result.metadata = new_metadata(impl_->options, impl_->profile);
   RunnerStatus outcome = validate_options(options, {});
   if (outcome.has_value())
     outcome = options.embed ? validate_inputs(messages) : validate_messages(messages);
@@ -298,18 +228,10 @@ SlmRunner::Outcome LocalGgufRunner::execute_chat(std::span<const ChatMessage> me
         runner_error::InvalidInput{"messages", "a raw prompt is exactly one message"}));
   }
   if (outcome.has_value()) {
-    const Patience patience = impl_->make_patience(options.timeout, std::move(stop_token));
+    const Patience patience = make_patience(impl_->profile, options.timeout, std::move(stop_token));
     outcome = impl_->run(messages, options, sink, patience, result);
   }
-  result.metadata.timing.total_ms = elapsed_ms(called);
-  if (outcome.has_value()) return result;
-  if (outcome.error().get_if<runner_error::ExecutionTimeout>() != nullptr) {
-    result.metadata.finish_reason = "timeout";
-  } else if (outcome.error().get_if<runner_error::Cancelled>() != nullptr) {
-    result.metadata.finish_reason = "cancelled";
-  }
-  outcome.error().set_context(std::move(result.response), std::move(result.metadata));
-  return failed(std::move(outcome).error());
+  return conclude(std::move(outcome), std::move(result), called);
 }
 
 const SandboxProfile& LocalGgufRunner::get_sandbox_profile() const {
@@ -321,7 +243,7 @@ const ModelResourceRequirements& LocalGgufRunner::get_resource_requirements() co
 }
 
 std::expected<void, SlmRunnerError> LocalGgufRunner::health_check() {
-  const Patience patience = impl_->make_patience(kMaxTimeout, {});
+  const Patience patience = make_patience(impl_->profile, kMaxTimeout, {});
   SYMBIONT_TRY([[maybe_unused]] const auto worker, impl_->ensure_worker(patience));
   return {};
 }

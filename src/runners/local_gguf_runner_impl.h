@@ -19,6 +19,7 @@
 #include "runners/model_file.h"
 #include "runners/sandbox_host_impl.h"
 #include "runners/turnstile.h"
+#include "runners/warm_runner.h"
 #include "runners/worker_session.h"
 
 namespace symbiont {
@@ -49,20 +50,13 @@ struct LocalGgufRunner::Impl {
   [[nodiscard]] SessionOutcome ensure_worker(const Patience& patience);
   [[nodiscard]] SessionOutcome start_session(const Patience& patience);
   [[nodiscard]] std::shared_ptr<WorkerSession> live_session();
-  [[nodiscard]] std::expected<void, SlmRunnerError> wait_out_backoff(const Patience& patience);
   /// Prompts are remembered for executions with the same scope only.
   [[nodiscard]] std::uint64_t cache_key(const std::string& scope);
-  /// Waits for the turn; maps the ways not to get it.
-  [[nodiscard]] static std::expected<void, SlmRunnerError> enter(Turnstile& turnstile,
-                                                                 const Patience& patience);
   [[nodiscard]] std::expected<void, SlmRunnerError> run(std::span<const ChatMessage> messages,
                                                         const ExecutionOptions& options,
                                                         const TokenSink& sink,
                                                         const Patience& patience,
                                                         ExecutionResult& result);
-  [[nodiscard]] ExecutionMetadata new_metadata() const;
-  [[nodiscard]] Patience make_patience(std::chrono::milliseconds timeout,
-                                       std::stop_token stop_token) const;
 
   const LocalRunnerParts parts;
   const SandboxProfile profile;
@@ -74,8 +68,7 @@ struct LocalGgufRunner::Impl {
   // Touched only by the thread inside `starting`.
   Turnstile starting;
   ModelFile model;
-  unsigned failed_starts = 0;  // in a row
-  std::chrono::steady_clock::time_point last_failed_start;
+  StartBackoff backoff;
 
   Mutex mutex;
   std::shared_ptr<WorkerSession> session SYMBIONT_GUARDED_BY(mutex);

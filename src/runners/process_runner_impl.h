@@ -2,7 +2,6 @@
 #define SYMBIONT_RUNNERS_PROCESS_RUNNER_IMPL_H_
 
 #include <atomic>
-#include <chrono>
 #include <expected>
 #include <memory>
 #include <span>
@@ -13,6 +12,7 @@
 #include "base/mutex.h"
 #include "runners/process_runner_session.h"
 #include "runners/turnstile.h"
+#include "runners/warm_runner.h"
 
 namespace symbiont {
 
@@ -22,18 +22,13 @@ struct ProcessRunner::Impl {
        ModelResourceRequirements requirements_in,
        ProcessRunnerOptions options_in);
 
-  [[nodiscard]] RunnerStatus enter(const Patience& patience);
   /// Inside the turnstile: an idle, live engine, started when there is none.
   [[nodiscard]] RunnerStatus ensure_engine(const Patience& patience);
-  [[nodiscard]] RunnerStatus wait_out_backoff(const Patience& patience) const;
   [[nodiscard]] RunnerStatus run(std::span<const ChatMessage> messages,
                                  const ExecutionOptions& execution_options,
                                  const TokenSink& sink,
                                  const Patience& patience,
                                  ExecutionResult& result);
-  [[nodiscard]] ExecutionMetadata new_metadata() const;
-  [[nodiscard]] Patience make_patience(std::chrono::milliseconds timeout,
-                                       std::stop_token stop_token) const;
 
   const EngineSpec spec;
   const ModelResourceRequirements requirements;
@@ -43,8 +38,7 @@ struct ProcessRunner::Impl {
 
   // Touched only by the thread inside the turnstile.
   std::unique_ptr<EngineSession> session;
-  unsigned failed_starts = 0;  // in a row
-  std::chrono::steady_clock::time_point last_failed_start;
+  StartBackoff backoff;
 
   Mutex info_mutex;
   std::string engine SYMBIONT_GUARDED_BY(info_mutex);

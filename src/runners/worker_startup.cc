@@ -238,11 +238,6 @@ std::expected<Startup, SlmRunnerError> spawn(sandbox::Launcher& launcher,
 
 }  // namespace
 
-SlmRunnerError give_up_error(const Patience& patience) {
-  if (patience.stop_token.stop_requested()) return SlmRunnerError(runner_error::Cancelled{});
-  return SlmRunnerError(runner_error::ExecutionTimeout{patience.limit});
-}
-
 void fill_from_process(sandbox::SandboxedProcess& process,
                        const Verdict& verdict,
                        std::uint64_t memory_limit,

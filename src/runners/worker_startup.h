@@ -10,13 +10,13 @@
 #include <expected>
 #include <functional>
 #include <memory>
-#include <stop_token>
 #include <string>
 
 #include "symbiont/runner_error.h"
 
 #include "ipc/channel.h"
 #include "runners/model_file.h"
+#include "runners/patience.h"
 #include "runners/worker_frames.h"
 #include "sandbox/sandbox.h"
 
@@ -25,16 +25,6 @@ namespace symbiont {
 inline constexpr std::size_t kMaxProgressFrames = 100'000;
 inline constexpr std::chrono::seconds kLockTimeout{15};  ///< from spawn to Locked
 inline constexpr std::chrono::seconds kReapTimeout{5};   ///< from a kill to the verdict
-
-/// When to give up: the caller's deadline and stop request.
-struct Patience {
-  std::chrono::steady_clock::time_point deadline;
-  std::chrono::milliseconds limit{0};  ///< what the deadline was made from, for messages
-  std::stop_token stop_token;
-};
-
-/// Cancelled or ExecutionTimeout, whichever it was.
-[[nodiscard]] SlmRunnerError give_up_error(const Patience& patience);
 
 struct WorkerSpec {
   sandbox::Policy policy;
