@@ -44,6 +44,14 @@ ExecutionResult result_of(std::string text, std::string finish) {
   return result;
 }
 
+/// What that result used, as this API counts it.
+Json usage_2_of_10_read() {
+  return {{"input_tokens", 2},
+          {"cache_creation_input_tokens", 0},
+          {"cache_read_input_tokens", 8},
+          {"output_tokens", 3}};
+}
+
 /// The data of each event; its name has to be its type.
 std::vector<Json> events_of(std::string text) {
   std::vector<Json> events;
@@ -81,6 +89,20 @@ TEST(AnthropicRequestTest, BecomesAnExecution) {
   EXPECT_EQ(execution.options.top_k, 5U);
   EXPECT_EQ(execution.options.stop, (std::vector<std::string>{"a", "b"}));
   EXPECT_FALSE(execution.options.only_count);
+}
+
+TEST(AnthropicRequestTest, RemembersUnaskedAndIsAskedTo) {
+  const Plan plan = plan_of(create_message, R"({"model": "m", "max_tokens": 7,
+    "cache_control": {"type": "ephemeral"},
+    "tools": [{"name": "t", "cache_control": {"type": "ephemeral", "ttl": "1h"}}],
+    "system": [{"type": "text", "text": "s", "cache_control": {"type": "ephemeral", "ttl": "5m"}}],
+    "messages": [
+      {"role": "user", "content": [{"type": "text", "text": "a", "cache_control": null}]},
+      {"role": "assistant", "content": [{"type": "tool_use", "id": "1", "name": "t", "input": {},
+                                         "cache_control": {"type": "ephemeral"}}]},
+      {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "1", "content": "b",
+                                    "cache_control": {"type": "ephemeral"}}]}]})");
+  EXPECT_EQ(plan.executions[0].messages.size(), 4U);
 }
 
 TEST(AnthropicRequestTest, CountingNeedsNoAnswer) {
@@ -121,7 +143,11 @@ TEST(AnthropicRequestTest, EveryMistakeIsNamed) {
            Case{R"("tools": [{"name": "t", "input_schema": 1}])", "tools[0].input_schema"},
            Case{R"("tools": [{"name": "t", "parameters": {}}])", "tools[0].parameters"},
            Case{R"("tools": [{"name": "t", "type": "bash_20250124"}])", "tools[0].type"},
-           Case{R"("tools": [{"name": "t", "cache_control": {}}])", "tools[0].cache_control"},
+           Case{R"("tools": [{"name": "t", "cache_control": {}}])", "tools[0].cache_control.type"},
+           Case{R"("cache_control": {"type": "eternal"})", "cache_control.type"},
+           Case{R"("cache_control": {"type": "ephemeral", "ttl": "2h"})", "cache_control.ttl"},
+           Case{R"("cache_control": {"type": "ephemeral", "scope": "all"})", "cache_control.scope"},
+           Case{R"("cache_control": true)", "cache_control"},
            Case{R"("tool_choice": {"type": "any"})", "tool_choice"},
            Case{R"("tool_choice": {"type": "all"})", "tool_choice.type"},
            Case{R"("tool_choice": {"type": "tool"})", "tool_choice.name"},
@@ -134,7 +160,7 @@ TEST(AnthropicRequestTest, EveryMistakeIsNamed) {
            Case{R"("service_tier": "priority")", "service_tier"},
            Case{R"("system": 1)", "system"},
            Case{R"("system": [{"type": "text", "text": "x", "cache_control": {}}])",
-                "system[0].cache_control"},
+                "system[0].cache_control.type"},
            Case{R"("stop": "x")", "stop"},
            Case{R"("seed": 1)", "seed"},
        }) {
@@ -222,7 +248,7 @@ TEST(AnthropicAnswerTest, AWholeAnswer) {
                   {"content", Json::array({Json{{"type", "text"}, {"text", "Hello"}}})},
                   {"stop_reason", "max_tokens"},
                   {"stop_sequence", nullptr},
-                  {"usage", {{"input_tokens", 10}, {"output_tokens", 3}}}}));
+                  {"usage", usage_2_of_10_read()}}));
 }
 
 TEST(AnthropicAnswerTest, AStream) {
@@ -244,7 +270,7 @@ TEST(AnthropicAnswerTest, AStream) {
   EXPECT_EQ(events[0]["message"]["id"], "msg_1");
   EXPECT_EQ(events[2]["delta"], (Json{{"type", "text_delta"}, {"text", "Hel"}}));
   EXPECT_EQ(events[5]["delta"]["stop_reason"], "end_turn");
-  EXPECT_EQ(events[5]["usage"], (Json{{"input_tokens", 10}, {"output_tokens", 3}}));
+  EXPECT_EQ(events[5]["usage"], usage_2_of_10_read());
 }
 
 TEST(AnthropicAnswerTest, SaysWhichStopSequenceEndedIt) {

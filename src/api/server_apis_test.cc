@@ -25,7 +25,10 @@ TEST_F(ServerApisTest, AnthropicsMessages) {
   const Answer whole = call("POST", "/v1/messages", message("hello"));
   ASSERT_EQ(whole.status, 200) << whole.body;
   EXPECT_EQ(whole.json()["content"][0]["text"], "hello");
-  EXPECT_EQ(whole.json()["usage"], (Json{{"input_tokens", 5}, {"output_tokens", 1}}));
+  EXPECT_EQ(whole.json()["usage"], (Json{{"input_tokens", 4},
+                                         {"cache_creation_input_tokens", 0},
+                                         {"cache_read_input_tokens", 1},
+                                         {"output_tokens", 1}}));
   EXPECT_THAT(whole.head, HasSubstr("\r\nrequest-id: req-"));
   const Answer stream = call("POST", "/v1/messages", message("count 3", R"(, "stream": true)"));
   ASSERT_EQ(stream.status, 200);

@@ -23,6 +23,11 @@ def cosine(a, b):
     return sum(x * y for x, y in zip(a, b, strict=True))
 
 
+def prompt_tokens(message):
+    """Of the whole prompt, as Anthropic's API counts it."""
+    return message.usage.input_tokens + message.usage.cache_read_input_tokens
+
+
 class Clients(unittest.TestCase):
     """One daemon for all; the agent of the key may use "small" only."""
 
@@ -73,9 +78,15 @@ class Anthropic(Clients):
         self.assertEqual(message._request_id, raw.headers["x-request-id"])
         logged = self.execution(raw.headers["x-execution-id"])
         self.assertEqual(message.usage.output_tokens, logged["completion_tokens"])
-        self.assertEqual(message.usage.input_tokens, logged["prompt_tokens"])
+        self.assertEqual(prompt_tokens(message), logged["prompt_tokens"])
         counted = self.client.messages.count_tokens(model="small", system=SYSTEM, messages=CAPITAL)
-        self.assertEqual(counted.input_tokens, message.usage.input_tokens)
+        self.assertEqual(counted.input_tokens, prompt_tokens(message))
+
+    def test_a_beginning_is_remembered_and_counted_apart(self):
+        system = [{"type": "text", "text": SYSTEM * 4, "cache_control": {"type": "ephemeral"}}]
+        first, second = (self.client.messages.create(**{**self.ask, "system": system}) for _ in range(2))
+        self.assertEqual(prompt_tokens(second), prompt_tokens(first))
+        self.assertGreater(second.usage.cache_read_input_tokens, second.usage.input_tokens)
 
     def test_a_stream_says_the_same(self):
         whole = self.client.messages.create(**self.ask)
@@ -86,7 +97,7 @@ class Anthropic(Clients):
         self.assertEqual(final.content[0].text, text)
         self.assertEqual(final.stop_reason, whole.stop_reason)
         self.assertEqual(final.usage.output_tokens, whole.usage.output_tokens)
-        self.assertEqual(final.usage.input_tokens, whole.usage.input_tokens)
+        self.assertEqual(prompt_tokens(final), prompt_tokens(whole))
 
     def test_why_it_ended(self):
         short = self.client.messages.create(**{**self.ask, "max_tokens": 2})
@@ -112,7 +123,7 @@ class Anthropic(Clients):
         self.assertEqual((final.stop_reason, final.content[0].input), ("tool_use", call.input))
         counted = self.client.messages.count_tokens(**{k: ask[k] for k in ("model", "messages", "tools", "tool_choice")},
                                                     **({"system": ask["system"]} if "system" in ask else {}))
-        self.assertEqual(counted.input_tokens, message.usage.input_tokens)
+        self.assertEqual(counted.input_tokens, prompt_tokens(message))
         result = {"type": "tool_result", "tool_use_id": call.id, "content": "It rains."}
         after = self.client.messages.create(**{
             **ask, "max_tokens": 8, "tool_choice": {"type": "none"},

@@ -1,5 +1,6 @@
 #include "api/anthropic/message_writer.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "api/anthropic/errors.h"
@@ -15,9 +16,13 @@ void write_event(Output& out, const Json& object) {
   out.write(event);
 }
 
-/// The whole prompt counts, also what was remembered of it: callers cannot ask for that here.
+/// This API counts what was remembered of a prompt apart. Remembering costs nothing more here.
 Json usage_of(const TokenUsage& usage) {
-  return {{"input_tokens", usage.prompt_tokens}, {"output_tokens", usage.completion_tokens}};
+  return {
+      {"input_tokens", usage.prompt_tokens - std::min(usage.cached_tokens, usage.prompt_tokens)},
+      {"cache_creation_input_tokens", 0},
+      {"cache_read_input_tokens", usage.cached_tokens},
+      {"output_tokens", usage.completion_tokens}};
 }
 
 Json stop_of(const ExecutionResult& result, bool is_call) {

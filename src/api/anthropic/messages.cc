@@ -48,13 +48,13 @@ void read_block(Fields& block, const std::string& role, std::vector<ChatMessage>
                       "unsupported_value");
   }
   if (is_result) {
-    block.unsupported("cache_control");
+    read_cache_control(block);
     return into.push_back(read_tool_result(block));
   }
   if (into.empty() || into.back().role != role) into.push_back({.role = role, .content = {}});
   std::string& content = into.back().content;
   if (is_call) {
-    block.unsupported("cache_control");
+    read_cache_control(block);
     content.append(content.empty() ? "" : "\n").append(read_tool_use(block));
     return;
   }
@@ -121,7 +121,6 @@ std::vector<ChatMessage> read_messages(Fields& fields) {
 void refuse_missing_features(Fields& fields) {
   fields.unsupported_unless("thinking", Json{{"type", "disabled"}});
   fields.unsupported_unless("mcp_servers", Json::array());
-  fields.unsupported("cache_control");
   fields.unsupported("context_management");
   fields.unsupported("output_config");
   fields.unsupported("output_format");
@@ -151,6 +150,7 @@ void read_options(Fields& fields, ExecutionOptions& options) {
 ToolRequest read_prompt(Fields& fields, EngineRequest& execution) {
   execution.messages = read_messages(fields);
   ToolRequest tools = read_tools(fields);
+  read_cache_control(fields);
   refuse_missing_features(fields);
   if (fields.ok()) apply(tools, execution);
   return tools;
@@ -170,9 +170,23 @@ class CountWriter final : public AnswerWriter {
 
 }  // namespace
 
+void read_cache_control(Fields& fields) {
+  const Json* control = fields.find("cache_control");
+  if (control == nullptr) return;
+  Fields inner(*control, fields.path_of("cache_control"));
+  std::string type;
+  if (inner.require("type") != nullptr) inner.get("type", type, kMaxTagBytes);
+  if (inner.ok() && type != "ephemeral")
+    inner.fail("type", fmt::format("{} is not ephemeral", symbiont::quoted(type)));
+  std::string lifetime = "5m";
+  if (inner.get("ttl", lifetime, kMaxTagBytes) && lifetime != "5m" && lifetime != "1h")
+    inner.fail("ttl", fmt::format("{} is none of 5m, 1h", symbiont::quoted(lifetime)));
+  if (auto done = inner.finish(); !done.has_value()) fields.fail(std::move(done).error());
+}
+
 TextParts text_blocks() {
   return {.types = {"text"}, .read_more = [](Fields& block) {
-            block.unsupported("cache_control");
+            read_cache_control(block);
             block.unsupported_unless("citations", Json::array());
           }};
 }

@@ -17,7 +17,7 @@ Tool read_custom_tool(Fields& fields) {
     fields.fail("type", fmt::format("{} is not supported; only custom is", symbiont::quoted(type)),
                 "unsupported_value");
   }
-  fields.unsupported("cache_control");
+  read_cache_control(fields);
   return read_tool(fields, "input_schema");
 }
 
