@@ -1,17 +1,10 @@
 #include "engine/dispatcher.h"
 
-#include <pthread.h>
-
 #include <algorithm>
-#include <deque>
-#include <map>
-#include <optional>
-#include <set>
 #include <utility>
 
-#include "base/mutex.h"
 #include "base/result.h"
-#include "engine/fair_queue.h"
+#include "engine/dispatcher_impl.h"
 #include "runners/random.h"
 
 namespace symbiont {
@@ -24,9 +17,6 @@ using std::chrono::milliseconds;
 constexpr std::size_t kStackBytes = std::size_t{512} << 10U;
 constexpr std::chrono::seconds kMaxRetryAfter{30};
 constexpr std::uint64_t kBytesPerToken = 4;  // an estimate for fairness, never shown to anybody
-
-struct Task;
-using TaskPtr = std::shared_ptr<Task>;
 
 /// Starts a thread with a small stack. std::thread cannot say how large one is.
 Result<pthread_t> start_thread(void* (*entry)(void*), void* argument) {
@@ -42,240 +32,12 @@ Result<pthread_t> start_thread(void* (*entry)(void*), void* argument) {
   return thread;
 }
 
-SlmRunnerError unrun_error(bool is_late, milliseconds limit) {
-  using namespace runner_error;  // NOLINT(google-build-using-namespace): two of its kinds
-  SlmRunnerError error =
-      is_late ? SlmRunnerError(ExecutionTimeout{limit}) : SlmRunnerError(Cancelled{});
-  ExecutionMetadata metadata;
-  metadata.finish_reason = is_late ? "timeout" : "cancelled";
-  error.set_context({}, std::move(metadata));
-  return error;
-}
-
-/// What on_end hears where nobody else is told.
-Engine::Outcome ended(const EngineRequest& request, SlmRunnerError error) {
-  ExecutionMetadata metadata = error.metadata();
-  metadata.execution_id = request.execution_id;
-  metadata.model_id = request.model_id;
-  metadata.agent = request.agent;
-  metadata.timing.queue_ms = static_cast<double>(request.queued.count());
-  metadata.timing.total_ms = metadata.timing.queue_ms;
-  error.set_context({}, std::move(metadata));
-  return std::unexpected(EngineError(std::move(error)));
-}
-
-milliseconds since(Clock::time_point start) {
-  return std::chrono::duration_cast<milliseconds>(Clock::now() - start);
-}
-
 }  // namespace
 
-struct Dispatcher::Impl {
-  Impl(Run run_in, DispatcherLimits limits_in, EndUnrun end_unrun_in)
-      : run(std::move(run_in)),
-        end_unrun(end_unrun_in != nullptr ? std::move(end_unrun_in) : ended),
-        limits(limits_in) {}
-
-  static void* work_entry(void* self) {
-    static_cast<Impl*>(self)->work();
-    return nullptr;
-  }
-  static void* keep_entry(void* self) {
-    static_cast<Impl*>(self)->keep();
-    return nullptr;
-  }
-  void work();
-  void keep();
-  void execute(const TaskPtr& task);
-  void cancel(const TaskPtr& task);
-  [[nodiscard]] std::optional<Refusal> refusal(const EngineRequest& request) const
-      SYMBIONT_REQUIRES(mutex);
-  void ensure_threads() SYMBIONT_REQUIRES(mutex);
-  [[nodiscard]] TaskPtr take_next() SYMBIONT_REQUIRES(mutex);
-  /// Takes a task out of the queue; its on_end is then the keeper's to call.
-  [[nodiscard]] bool unqueue(const TaskPtr& task) SYMBIONT_REQUIRES(mutex);
-  /// What a request holds while it waits.
-  [[nodiscard]] static std::size_t bytes_of(const EngineRequest& request);
-  void leave(const TaskPtr& task) SYMBIONT_REQUIRES(mutex);
-  /// The next one that ends without having run: cancelled, or late. Null when it is over.
-  [[nodiscard]] TaskPtr wait_never_run(bool& is_late);
-  void finish_end() SYMBIONT_REQUIRES(mutex);
-  [[nodiscard]] bool is_idle() const SYMBIONT_REQUIRES(mutex) {
-    return tasks.empty() && ending == 0;
-  }
-
-  const Run run;
-  const EndUnrun end_unrun;
-  const DispatcherLimits limits;
-  mutable Mutex mutex;
-  CondVar work_there;
-  CondVar keeper_wake;
-  CondVar nothing_left;
-  FairQueue<TaskPtr> queue SYMBIONT_GUARDED_BY(mutex);
-  std::size_t queued_bytes SYMBIONT_GUARDED_BY(mutex) = 0;
-  std::set<std::pair<Clock::time_point, TaskPtr>> deadlines SYMBIONT_GUARDED_BY(mutex);  // queued
-  std::deque<TaskPtr> cancelled SYMBIONT_GUARDED_BY(mutex);                      // before they ran
-  std::map<std::string, TaskPtr, std::less<>> tasks SYMBIONT_GUARDED_BY(mutex);  // all, by id
-  std::map<std::string, std::size_t> running_of SYMBIONT_GUARDED_BY(mutex);      // by agent
-  std::size_t running SYMBIONT_GUARDED_BY(mutex) = 0;
-  std::size_t ending SYMBIONT_GUARDED_BY(mutex) = 0;  // on_end is being called
-  std::size_t idle_threads SYMBIONT_GUARDED_BY(mutex) = 0;
-  std::vector<pthread_t> threads SYMBIONT_GUARDED_BY(mutex);  // the first one is the keeper
-  bool accepting SYMBIONT_GUARDED_BY(mutex) = true;
-  bool stopping SYMBIONT_GUARDED_BY(mutex) = false;
-};
-
-namespace {
-
-struct Task final : Dispatcher::Execution, std::enable_shared_from_this<Task> {
-  [[nodiscard]] const std::string& id() const override { return request.execution_id; }
-  void cancel() override;
-
-  EngineRequest request;
-  ExecutionEvents events;
-  Clock::time_point submitted;
-  Clock::time_point deadline;
-  std::stop_source stop;
-  std::function<void(const TaskPtr&)> cancel_queued;
-  ExecutionState state = ExecutionState::Queued;  // guarded by the dispatcher's mutex
-};
-
-void Task::cancel() {
+void Dispatcher::Impl::Task::cancel() {
   if (!stop.request_stop()) return;
   cancel_queued(shared_from_this());
 }
-
-}  // namespace
-
-// --- The threads --------------------------------------------------------------------------------
-
-TaskPtr Dispatcher::Impl::take_next() {
-  if (running >= limits.max_running) return nullptr;
-  const auto may_run = [this](const std::string& agent) SYMBIONT_REQUIRES(mutex) {
-    const auto found = running_of.find(agent);
-    return found == running_of.end() || found->second < limits.max_running_per_agent;
-  };
-  std::optional<TaskPtr> next = queue.pop(may_run);
-  if (!next.has_value()) return nullptr;
-  TaskPtr task = *std::move(next);
-  queued_bytes -= bytes_of(task->request);
-  deadlines.erase({task->deadline, task});
-  task->state = ExecutionState::Running;
-  ++running;
-  ++running_of[task->request.agent];
-  return task;
-}
-
-void Dispatcher::Impl::leave(const TaskPtr& task) {
-  tasks.erase(task->id());
-  --running;
-  const auto found = running_of.find(task->request.agent);
-  if (--found->second == 0) running_of.erase(found);
-}
-
-void Dispatcher::Impl::work() {
-  while (true) {
-    TaskPtr task;
-    {
-      const MutexLock lock(mutex);
-      while ((task = take_next()) == nullptr) {
-        if (stopping) return;
-        ++idle_threads;
-        work_there.wait(mutex);
-        --idle_threads;
-      }
-    }
-    execute(task);
-    const MutexLock lock(mutex);
-    finish_end();
-  }
-}
-
-void Dispatcher::Impl::execute(const TaskPtr& task) {
-  EngineRequest& request = task->request;
-  const milliseconds limit = request.options.timeout;
-  request.queued = since(task->submitted);
-  request.options.timeout = std::max(
-      milliseconds(1), std::chrono::duration_cast<milliseconds>(task->deadline - Clock::now()));
-  request.options.sink_on_any_thread = true;  // as ExecutionEvents demands
-  Engine::Outcome outcome = run(request, task->events.on_text, task->stop.get_token());
-  if (!outcome.has_value()) {
-    auto* error = std::get_if<SlmRunnerError>(&outcome.error());
-    if (error != nullptr && error->get_if<runner_error::ExecutionTimeout>() != nullptr) {
-      SlmRunnerError whole(runner_error::ExecutionTimeout{limit});  // not what the queue left of it
-      whole.set_context(error->partial_response(), error->metadata());
-      *error = std::move(whole);
-    }
-  }
-  {
-    const MutexLock lock(mutex);
-    leave(task);
-    ++ending;
-    // The end may let another execution of the same agent run, which this thread takes itself, or
-    // one that waits for any slot.
-    work_there.notify_one();
-  }
-  task->events.on_end(std::move(outcome));
-  task->events = {};
-}
-
-TaskPtr Dispatcher::Impl::wait_never_run(bool& is_late) {
-  const MutexLock lock(mutex);
-  while (cancelled.empty() && (deadlines.empty() || deadlines.begin()->first > Clock::now())) {
-    if (stopping && tasks.empty()) return nullptr;
-    if (deadlines.empty()) {
-      keeper_wake.wait(mutex);
-    } else {
-      const Clock::time_point until = deadlines.begin()->first;  // a copy: the entry may go away
-      keeper_wake.wait_until(mutex, until);
-    }
-  }
-  is_late = cancelled.empty();
-  TaskPtr task = is_late ? deadlines.begin()->second : cancelled.front();
-  if (is_late) {
-    (void)unqueue(task);  // it is there: deadlines holds queued ones only
-  } else {
-    cancelled.pop_front();
-  }
-  tasks.erase(task->id());
-  ++ending;
-  return task;
-}
-
-void Dispatcher::Impl::keep() {
-  bool is_late = false;
-  while (const TaskPtr task = wait_never_run(is_late)) {
-    task->request.queued = since(task->submitted);
-    SlmRunnerError error = unrun_error(is_late, task->request.options.timeout);
-    task->events.on_end(end_unrun(task->request, std::move(error)));
-    task->events = {};
-    const MutexLock lock(mutex);
-    finish_end();
-  }
-}
-
-void Dispatcher::Impl::finish_end() {
-  --ending;
-  if (is_idle()) nothing_left.notify_all();
-}
-
-bool Dispatcher::Impl::unqueue(const TaskPtr& task) {
-  deadlines.erase({task->deadline, task});
-  if (!queue.remove(task->request.agent, task)) return false;
-  queued_bytes -= bytes_of(task->request);
-  return true;
-}
-
-void Dispatcher::Impl::cancel(const TaskPtr& task) {
-  const MutexLock lock(mutex);
-  if (task->state == ExecutionState::Queued && unqueue(task)) {
-    cancelled.push_back(task);
-    keeper_wake.notify_one();
-  }
-  task->state = ExecutionState::Cancelling;
-}
-
-// --- The calls ----------------------------------------------------------------------------------
 
 Dispatcher::Dispatcher(Run run, DispatcherLimits limits, EndUnrun end_unrun)
     : impl_(std::make_unique<Impl>(std::move(run), limits, std::move(end_unrun))) {}
@@ -337,13 +99,13 @@ void Dispatcher::Impl::ensure_threads() {
 
 std::expected<Dispatcher::Handle, Refusal> Dispatcher::submit(EngineRequest request,
                                                               ExecutionEvents events) {
-  auto task = std::make_shared<Task>();
+  auto task = std::make_shared<Impl::Task>();
   if (request.execution_id.empty()) request.execution_id = new_execution_id();
   task->submitted = Clock::now();
   task->deadline = task->submitted + request.options.timeout;
   task->request = std::move(request);
   task->events = std::move(events);
-  task->cancel_queued = [impl = impl_.get()](const TaskPtr& t) { impl->cancel(t); };
+  task->cancel_queued = [impl = impl_.get()](const Impl::TaskPtr& t) { impl->cancel(t); };
   const std::string& agent = task->request.agent;
 
   const MutexLock lock(impl_->mutex);
@@ -361,7 +123,7 @@ std::expected<Dispatcher::Handle, Refusal> Dispatcher::submit(EngineRequest requ
 }
 
 bool Dispatcher::cancel(std::string_view id) {
-  TaskPtr task;
+  Impl::TaskPtr task;
   {
     const MutexLock lock(impl_->mutex);
     const auto found = impl_->tasks.find(id);
@@ -408,13 +170,13 @@ bool Dispatcher::wait_idle(milliseconds patience) {
 }
 
 void Dispatcher::cancel_all() {
-  std::vector<TaskPtr> all;
+  std::vector<Impl::TaskPtr> all;
   {
     const MutexLock lock(impl_->mutex);
     for (const auto& [id, task] : impl_->tasks)
       all.push_back(task);
   }
-  for (const TaskPtr& task : all)
+  for (const Impl::TaskPtr& task : all)
     task->cancel();
 }
 

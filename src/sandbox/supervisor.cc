@@ -2,7 +2,6 @@
 
 #include <poll.h>
 #include <sys/syscall.h>
-#include <sys/vfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -10,10 +9,9 @@
 #include <array>
 #include <cerrno>
 #include <csignal>
-#include <sstream>
 #include <vector>
 
-#include "base/file.h"
+#include "sandbox/tree_figures.h"
 
 namespace symbiont::sandbox {
 namespace {
@@ -22,7 +20,6 @@ constexpr int kWatchIntervalMs = 50;
 constexpr int kIdleMs = 2;  // nothing happened for so long: time to tidy and to prepare
 constexpr std::size_t kSpares = 2;
 constexpr std::size_t kMaxEmptied = 16;
-constexpr std::uint64_t kPageSlack = 64U << 10U;
 
 void kill_tree(const ConfinedProcess& process) {
   const int signal = process.own_namespaces ? SIGKILL : SIGTERM;
@@ -37,80 +34,12 @@ void reap(const ConfinedProcess& process) {
   }
 }
 
-/// Value in bytes of a "Name:   123 kB" line.
-std::uint64_t status_bytes(const std::string& status, std::string_view name) {
-  const auto at = status.find("\n" + std::string(name) + ":");
-  if (at == std::string::npos) return 0;
-  std::uint64_t kib = 0;
-  std::istringstream(status.substr(at + name.size() + 2)) >> kib;
-  return kib * 1024;
-}
-
 void signal_program(const ConfinedProcess& process, int signal) {
   if (signal == SIGKILL) {
     kill_tree(process);
   } else if (process.program_pidfd.is_valid()) {
     (void)::syscall(SYS_pidfd_send_signal, process.program_pidfd.get(), signal, nullptr, 0);
   }
-}
-
-constexpr std::size_t kMaxCounted = 4096;
-
-/// Adds the processes below `pid` to `count`.
-void count_below(pid_t pid, std::size_t& count) {
-  const std::string at = std::to_string(pid);
-  const auto text = read_file("/proc/" + at + "/task/" + at + "/children", kPageSlack);
-  std::istringstream children(text.value_or(std::string()));
-  for (pid_t child = 0; count < kMaxCounted && children >> child;) {
-    ++count;
-    count_below(child, count);
-  }
-}
-
-/// Processes of a tree beside pid 1.
-std::size_t count_processes(const ConfinedProcess& process) {
-  const auto inside =
-      process.cgroup ? process.cgroup->processes(kMaxCounted) : std::vector<pid_t>();
-  if (!inside.empty()) return inside.size() - 1;
-  std::size_t count = 0;
-  count_below(process.init_pid, count);
-  return count;
-}
-
-void add_scratch(const ConfinedProcess& process, ReplyMessage& reply) {
-  struct statfs info{};
-  if (!process.scratch.is_valid() || ::fstatfs(process.scratch.get(), &info) != 0) return;
-  reply.scratch_bytes = (info.f_blocks - info.f_bfree) * static_cast<std::uint64_t>(info.f_bsize);
-  reply.scratch_full = info.f_bavail == 0 || info.f_ffree == 0;
-}
-
-/// What the notifier refused, and the threads and processes that the kernel did. It counts those
-/// without their time: they explain a failure only where nothing was denied by name.
-void add_denials(const std::optional<Notifier>& notifier,
-                 std::uint64_t refused_tasks,
-                 ReplyMessage& reply) {
-  DenialLog log = notifier ? notifier->log() : DenialLog();
-  if (refused_tasks > 0) {
-    log.add({.kind = Denial::Kind::Process,
-             .name = "clone",
-             .reason = "the limit on threads and processes together",
-             .count = refused_tasks},
-            true);
-  }
-  if (notifier) reply.fatal_call = notifier->fatal_call();
-  reply.denials = log.denials();
-  reply.denials_dropped = log.dropped();
-  reply.newest_denial = log.newest();
-}
-
-ReplyMessage usage_of(const ConfinedProcess& process) {
-  ReplyMessage reply;
-  const CgroupUsage usage = process.cgroup ? process.cgroup->usage() : CgroupUsage{};
-  reply.peak_memory_bytes = usage.peak_memory_bytes;
-  reply.cpu_time_us = usage.cpu_time_us;
-  reply.throttled_us = usage.throttled_us;
-  reply.out_of_memory = usage.oom_kills > 0;
-  return reply;
 }
 
 }  // namespace
@@ -327,10 +256,7 @@ Status Supervisor::finish(std::uint64_t id) {
 
 void Supervisor::watch_memory() {
   for (auto& [id, child] : children_) {
-    const auto status =
-        read_file("/proc/" + std::to_string(child.process.program_pid) + "/status", kPageSlack);
-    if (!status.has_value()) continue;
-    const std::uint64_t held = status_bytes(*status, "RssAnon") + status_bytes(*status, "RssShmem");
+    const std::uint64_t held = held_bytes(child.process.program_pid);
     child.peak_rss_bytes = std::max(child.peak_rss_bytes, held);
     if (child.memory_limit == 0 || held <= child.memory_limit) continue;
     child.over_limit = true;

@@ -4,11 +4,8 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <cstdio>
 #include <limits>
-#include <mutex>
-#include <new>
 #include <optional>
 #include <utility>
 
@@ -16,6 +13,7 @@
 
 #include "worker/llama_cells.h"
 #include "worker/llama_embedding.h"
+#include "worker/llama_errors.h"
 #include "worker/llama_sampler.h"
 
 namespace symbiont::worker {
@@ -24,7 +22,6 @@ namespace {
 using ipc::fb::FailureKind;
 
 constexpr std::uint32_t kDefaultContext = 4096;
-constexpr std::size_t kMaxLogBytes = 512;
 
 template <auto Free>
 struct Deleter {
@@ -36,80 +33,6 @@ struct Deleter {
 using ModelPtr = std::unique_ptr<llama_model, Deleter<llama_model_free>>;
 using ContextPtr = std::unique_ptr<llama_context, Deleter<llama_free>>;
 using FilePtr = std::unique_ptr<std::FILE, Deleter<std::fclose>>;
-
-/// The first error lines since clear(), bounded: later ones say only that something failed.
-class ErrorLog {
- public:
-  void clear() {
-    const std::lock_guard lock(mutex_);
-    size_ = 0;
-    last_was_error_ = false;
-  }
-  void add(ggml_log_level level, std::string_view text) {
-    const std::lock_guard lock(mutex_);
-    if (level != GGML_LOG_LEVEL_CONT) last_was_error_ = level == GGML_LOG_LEVEL_ERROR;
-    if (!last_was_error_) return;
-    const std::size_t taken = std::min(text.size(), text_.size() - size_);
-    std::copy_n(text.begin(), taken, text_.begin() + static_cast<std::ptrdiff_t>(size_));
-    size_ += taken;
-  }
-  /// One line, printable ASCII: what a model file says about itself may be in it.
-  [[nodiscard]] std::string text() {
-    const std::lock_guard lock(mutex_);
-    std::string line;
-    for (const char c : std::string_view(text_.data(), size_)) {
-      if (c == '\n') {
-        line += "; ";
-      } else {
-        line += (c >= 0x20 && c < 0x7f) ? c : '?';
-      }
-    }
-    if (line.ends_with("; ")) line.resize(line.size() - 2);
-    return line;
-  }
-
- private:
-  std::mutex
-      mutex_;  // llama.cpp's threads log too; no thread annotations: std::lock_guard suffices
-  std::array<char, kMaxLogBytes> text_{};
-  std::size_t size_ = 0;
-  bool last_was_error_ = false;
-};
-
-ErrorLog& error_log() {
-  static ErrorLog log;
-  return log;
-}
-
-void (*g_fatal_report)(const Failure&) = nullptr;  // NOLINT: llama.cpp's callback takes no context
-bool g_loaded = false;                             // NOLINT: as above
-
-bool is_about_memory(std::string_view reason) {
-  constexpr std::array<std::string_view, 7> kSigns = {
-      "failed to allocate", "unable to allocate",     "insufficient memory", "bad_alloc",
-      "not enough memory",  "Cannot allocate memory", "mem_buffer != NULL"};
-  return std::ranges::any_of(kSigns, [&](std::string_view sign) { return reason.contains(sign); });
-}
-
-/// What went wrong, from llama.cpp's own words: it returns only null.
-Failure failure_from_log(FailureKind kind, std::string_view what) {
-  const std::string reason = error_log().text();
-  return {.kind = is_about_memory(reason) ? FailureKind::OutOfMemory : kind,
-          .message = reason.empty() ? std::string(what) : fmt::format("{}: {}", what, reason)};
-}
-
-/// llama.cpp is about to abort the process: "DIRECTORY/file.c:LINE: words".
-void report_abort(const char* words) {
-  if (g_fatal_report == nullptr) return;
-  std::string_view reason = words == nullptr ? "no reason given" : words;
-  const std::size_t place_end = std::min(reason.find(": "), reason.size());
-  const std::size_t slash = reason.substr(0, place_end).rfind('/');
-  if (slash != std::string_view::npos) reason.remove_prefix(slash + 1);
-  const FailureKind kind = g_loaded ? FailureKind::Internal : FailureKind::ModelInvalid;
-  const bool memory = is_about_memory(reason) || is_about_memory(error_log().text());
-  g_fatal_report({.kind = memory ? FailureKind::OutOfMemory : kind,
-                  .message = fmt::format("the engine gave up: {}", reason)});
-}
 
 bool report_progress(float fraction, void* context) {
   (*static_cast<const std::function<void(float)>*>(context))(fraction);
@@ -126,13 +49,14 @@ Outcome<ModelPtr> load_model(std::FILE* file,
   for (const bool map : {true, false}) {
     if (map && !use_mmap) continue;
     params.load_mode = map ? LLAMA_LOAD_MODE_MMAP : LLAMA_LOAD_MODE_NONE;
-    error_log().clear();
+    forget_llama_errors();
     if (std::fseek(file, 0, SEEK_SET) != 0) break;
     ModelPtr model(llama_model_load_from_file_ptr(file, params));
     if (model) return model;
-    if (map && !error_log().text().contains("cannot mmap")) break;
+    if (map && !llama_errors().contains("cannot mmap")) break;
   }
-  return std::unexpected(failure_from_log(FailureKind::ModelInvalid, "the model cannot be loaded"));
+  return std::unexpected(
+      failure_from_llama(FailureKind::ModelInvalid, "the model cannot be loaded"));
 }
 
 std::string text_of_token(const llama_vocab* vocab, llama_token token, bool control) {
@@ -231,10 +155,11 @@ Outcome<void> Engine::make_context(const ipc::LoadRequest& load) {
     const Interrupt* interrupt = static_cast<Engine*>(self)->interrupt_;
     return interrupt != nullptr && (*interrupt)();
   };
-  error_log().clear();
+  forget_llama_errors();
   context_.reset(llama_init_from_model(model_.get(), params));
   if (!context_) {
-    return std::unexpected(failure_from_log(FailureKind::ModelInvalid, "no context for the model"));
+    return std::unexpected(
+        failure_from_llama(FailureKind::ModelInvalid, "no context for the model"));
   }
   if (const char* text = llama_model_chat_template(model_.get(), nullptr)) template_.text = text;
   template_.bos_token = text_of_special(vocab_, llama_vocab_bos(vocab_));
@@ -292,7 +217,7 @@ Outcome<void> Engine::warm_up() {
   if (pooling_) {
     if (auto warmed = warm_up_embeddings(); !warmed.has_value()) return warmed;
   }
-  g_loaded = true;
+  blame_engine_for_aborts();
   return {};
 }
 
@@ -364,7 +289,7 @@ Outcome<DecodeEnd> Engine::decode(std::span<const BatchToken> tokens,
                                   const Interrupt& interrupt) {
   fill(tokens, outputs);
   llama_set_embeddings(context_.get(), outputs == Outputs::Embeddings);
-  error_log().clear();
+  forget_llama_errors();
   interrupt_ = &interrupt;
   std::int32_t status = 0;
   try {
@@ -380,7 +305,7 @@ Outcome<DecodeEnd> Engine::decode(std::span<const BatchToken> tokens,
   if (status == kNoSlot) return DecodeEnd::NoRoom;
   if (status == kAborted) return DecodeEnd::Interrupted;
   return std::unexpected(
-      failure_from_log(FailureKind::Internal, fmt::format("llama_decode returned {}", status)));
+      failure_from_llama(FailureKind::Internal, fmt::format("llama_decode returned {}", status)));
 }
 
 std::span<const float> Engine::embedding(std::size_t index) const {
@@ -427,14 +352,12 @@ std::vector<ipc::Candidate> Engine::logprobs(std::size_t index,
 }  // namespace
 
 void LlamaEngine::start_library() {
-  llama_log_set([](ggml_log_level level, const char* text, void*) { error_log().add(level, text); },
-                nullptr);
+  hear_llama_errors();
   llama_backend_init();
 }
 
 void LlamaEngine::on_fatal(void (*report)(const Failure& failure)) {
-  g_fatal_report = report;
-  ggml_set_abort_callback(report_abort);
+  on_llama_abort(report);
 }
 
 Outcome<std::unique_ptr<LlamaEngine>> LlamaEngine::load(
