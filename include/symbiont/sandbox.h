@@ -143,6 +143,10 @@ class SandboxedProgram {
   /// Figures of the running program, some of which are known at its end only: scratch_bytes and
   /// written_bytes are 0 until then.
   [[nodiscard]] SandboxUsage usage() const;
+  /// Lowers how many bytes the whole tree may hold, or raises it again; never above the profile's
+  /// max_memory_mb, which 0 stands for. False: it was not possible, and what held before holds.
+  /// Without effect where the report of controls says that no control group holds its memory.
+  [[nodiscard]] bool limit_memory(std::uint64_t bytes);
   [[nodiscard]] const ControlReport& controls() const;
   /// The process's state as the kernel tells it, against what the profile asks for.
   [[nodiscard]] std::vector<ProofItem> proof() const;

@@ -113,7 +113,10 @@ void RunnerCache::used(const RunnerRequest& request, const SlmRunner::Outcome& o
   if (metadata.verdict.kind != VerdictKind::Running) {
     found->second.held.reset();  // it ended; another execution may have started the next one
   } else if (metadata.resources.peak_memory_bytes > 0) {
-    found->second.held = metadata.resources.peak_memory_bytes;
+    // Of executions side by side the last to end says the most, and need not be the last to come
+    // here.
+    found->second.held =
+        std::max(found->second.held.value_or(0), metadata.resources.peak_memory_bytes);
   }
 }
 

@@ -27,9 +27,9 @@ struct RunnerBounds {
 
 /// Warm runners by model, profile and (unless shared) agent; bounded. A busy one counts with its
 /// profile's memory limit, to which its worker may grow at any time; an idle one with what its
-/// worker was measured to hold, since it does not grow by itself. Does not protect against one that
-/// was taken over and grows while it is idle: that one is held by its own limit alone. Threads:
-/// any.
+/// worker was measured to hold, to which its runner holds it meanwhile. Does not protect where no
+/// control group limits memory: a worker that was taken over can grow there to its own limit.
+/// Threads: any.
 class RunnerCache {
  public:
   using Clock = std::function<std::chrono::steady_clock::time_point()>;

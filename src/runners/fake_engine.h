@@ -122,6 +122,7 @@ class FakeEngineProcess final : public sandbox::SandboxedProcess {
     changed_.wait_until(lock, deadline, [this] { return verdict_.has_value(); });
     return verdict_;
   }
+  Status limit_memory(std::uint64_t /*bytes*/) override { return {}; }
   sandbox::Usage usage() override { return {.peak_memory_bytes = 1000, .cpu_time_us = 5000}; }
   const ControlReport& controls() const override { return controls_; }
 

@@ -15,6 +15,7 @@
 #include <string>
 #include <thread>
 #include <utility>
+#include <vector>
 
 #include "ipc/channel.h"
 #include "ipc/messages.h"
@@ -138,8 +139,17 @@ class FakeProcess final : public sandbox::SandboxedProcess {
   sandbox::Usage usage() override {
     return {.peak_memory_bytes = peak_memory_bytes_, .cpu_time_us = 5000, .throttled_us = 1000};
   }
+  Status limit_memory(std::uint64_t bytes) override {
+    const std::lock_guard lock(mutex_);
+    memory_limits_.push_back(bytes);
+    return {};
+  }
   const ControlReport& controls() const override { return controls_; }
 
+  std::vector<std::uint64_t> memory_limits() {
+    const std::lock_guard lock(mutex_);
+    return memory_limits_;
+  }
   void end(const Verdict& verdict) {
     const std::lock_guard lock(mutex_);
     if (!verdict_.has_value()) verdict_ = verdict;
@@ -156,6 +166,7 @@ class FakeProcess final : public sandbox::SandboxedProcess {
   std::mutex mutex_;
   std::condition_variable changed_;
   std::optional<Verdict> verdict_;
+  std::vector<std::uint64_t> memory_limits_;
   std::jthread thread_;  // last: joined first
 };
 
@@ -181,6 +192,11 @@ class FakeLauncher final : public sandbox::Launcher {
   sandbox::Policy policy() {
     const std::lock_guard lock(mutex_);
     return policy_;
+  }
+  /// That were set for the last one, in order; it must be alive.
+  std::vector<std::uint64_t> last_memory_limits() {
+    const std::lock_guard lock(mutex_);
+    return last_->memory_limits();
   }
   /// As `kill -9` from outside; the process must be alive.
   void kill_last() {

@@ -66,6 +66,15 @@ TEST_F(LocalGgufRunnerTest, ExecutionsOfOneWorkerDoNotMix) {
   EXPECT_EQ(launcher_->spawned(), 1);
 }
 
+TEST_F(LocalGgufRunnerTest, AnIdleWorkerIsHeldToWhatItWasMeasuredToHold) {
+  auto runner = make(answering({"a"}));
+  launcher_->peak_memory_bytes = 3000;
+  ASSERT_TRUE(runner->execute("p").has_value());
+  EXPECT_EQ(launcher_->last_memory_limits(), (std::vector<std::uint64_t>{3000}));
+  ASSERT_TRUE(runner->execute("p").has_value());
+  EXPECT_EQ(launcher_->last_memory_limits(), (std::vector<std::uint64_t>{3000, 0, 3000}));
+}
+
 TEST_F(LocalGgufRunnerTest, OneThatDoesNotStopCostsTheOthersTheirWorkerAndSaysSo) {
   auto runner = make([](FakeWorker& worker) {
     (void)worker.start_up();

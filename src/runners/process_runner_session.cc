@@ -126,6 +126,7 @@ SessionStatus EngineSession::execute(std::span<const ChatMessage> messages,
                                      ExecutionMetadata& metadata) {
   Running running{options, sink, patience, response, metadata};
   running.id = next_id_++;
+  if (!idle_memory_.begin_execution()) end(VerdictKind::Killed);  // which send() finds
   channel_->begin_exchange();
   const std::string request = engine_protocol::execute_line(running.id, messages, options,
                                                             options.seed.value_or(random_u64()));
@@ -154,6 +155,7 @@ SessionStatus EngineSession::execute(std::span<const ChatMessage> messages,
   metadata.timing.decode_ms =
       milliseconds(steady_clock::now() - running.started) - metadata.timing.first_token_ms;
   fill(metadata);
+  if (!idle_memory_.end_execution(metadata.resources.peak_memory_bytes)) end(VerdictKind::Killed);
   return outcome;
 }
 

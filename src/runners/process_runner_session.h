@@ -16,6 +16,7 @@
 #include "symbiont/execution.h"
 #include "symbiont/runner_error.h"
 
+#include "runners/idle_memory.h"
 #include "runners/process_runner_channel.h"
 #include "runners/process_runner_protocol.h"
 #include "runners/worker_session.h"
@@ -61,7 +62,10 @@ class EngineSession {
 
  private:
   struct Running;  // state of one execution
-  explicit EngineSession(const EngineSpec& spec) : spec_(spec) {}
+  explicit EngineSession(const EngineSpec& spec)
+      : spec_(spec), idle_memory_([this](std::uint64_t bytes) {
+          return channel_->program().limit_memory(bytes);
+        }) {}
 
   [[nodiscard]] SessionStatus wait_until_ready(const Patience& patience);
   /// One event of an execution; true: it is over.
@@ -78,6 +82,7 @@ class EngineSession {
   void fill(ExecutionMetadata& metadata);
 
   const EngineSpec spec_;
+  IdleMemory idle_memory_;
   std::unique_ptr<EngineChannel> channel_;
   engine_protocol::Ready ready_;
   SandboxReport report_;  // of its end; verdict Running before

@@ -222,6 +222,10 @@ SandboxUsage SandboxedProgram::usage() const {
   return impl_->live_usage();
 }
 
+bool SandboxedProgram::limit_memory(std::uint64_t bytes) {
+  return impl_->process->limit_memory(bytes).has_value();
+}
+
 const ControlReport& SandboxedProgram::controls() const {
   return impl_->process->controls();
 }

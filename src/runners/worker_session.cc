@@ -64,6 +64,8 @@ WorkerSession::WorkerSession(StartedWorker started, WorkerSpec spec, std::string
       process_(std::move(started.process)),
       channel_(std::move(started.channel)),
       ready_(std::move(started.ready)),
+      idle_memory_(
+          [this](std::uint64_t bytes) { return process_->limit_memory(bytes).has_value(); }),
       stop_reading_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
       reader_([this] { read_frames(); }) {}
 
@@ -130,6 +132,12 @@ bool WorkerSession::send(const ipc::Builder& builder) {
   return channel_.send(builder, -1, steady_clock::now() + spec_.cancel_grace).has_value();
 }
 
+WorkerSession::Outcome WorkerSession::lift_idle_limit(const Running& running) {
+  if (idle_memory_.begin_execution()) return {};
+  end(VerdictKind::Killed);
+  return failed(error_of_end(running));
+}
+
 WorkerSession::Outcome WorkerSession::send_execute(const Running& running,
                                                    std::span<const ChatMessage> messages,
                                                    std::uint64_t cache_key) {
@@ -172,6 +180,7 @@ WorkerSession::Outcome WorkerSession::execute(std::span<const ChatMessage> messa
     running_.emplace(running.id, &running);
   }
   Outcome outcome = check_answer_size(running);
+  if (const Outcome lifted = lift_idle_limit(running); outcome.has_value()) outcome = lifted;
   if (outcome.has_value()) outcome = send_execute(running, messages, cache_key);
   if (outcome.has_value()) outcome = follow(running);
   if (outcome.has_value() && running.cancelling) {
@@ -191,6 +200,8 @@ WorkerSession::Outcome WorkerSession::execute(std::span<const ChatMessage> messa
     result.metadata.timing.first_token_ms = milliseconds(*running.first_token - running.started);
   if (outcome.has_value()) result.embeddings = std::move(running.embeddings);
   fill_from_process(*process_, verdict, spec_.policy.memory_bytes, result.metadata);
+  if (!idle_memory_.end_execution(result.metadata.resources.peak_memory_bytes))
+    end(VerdictKind::Killed);
   if (!outcome.has_value()) {
     result.metadata.finish_reason =
         outcome.error().get_if<runner_error::ExecutionTimeout>() != nullptr ? "timeout"

@@ -23,6 +23,7 @@
 #include "base/mutex.h"
 #include "ipc/channel.h"
 #include "ipc/messages.h"
+#include "runners/idle_memory.h"
 #include "runners/worker_startup.h"
 
 namespace symbiont {
@@ -73,6 +74,7 @@ class WorkerSession {
       SYMBIONT_REQUIRES(mutex_);
 
   // Executions.
+  [[nodiscard]] Outcome lift_idle_limit(const Running& running);
   [[nodiscard]] Outcome send_execute(const Running& running,
                                      std::span<const ChatMessage> messages,
                                      std::uint64_t cache_key);
@@ -95,6 +97,7 @@ class WorkerSession {
   const std::unique_ptr<sandbox::SandboxedProcess> process_;
   ipc::Channel channel_;  // received by the reader, sent to under send_mutex_
   const WorkerReady ready_;
+  IdleMemory idle_memory_;
   UniqueFd stop_reading_;  // eventfd
   std::atomic<bool> usable_ = true;
 

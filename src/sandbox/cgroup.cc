@@ -193,10 +193,13 @@ Status set_memory(const CgroupHost::Place& place, std::uint64_t bytes) {
     const fs::path swap = place.directory / "memory.swap.max";
     return fs::exists(swap) ? write_value(swap, "0") : Status{};
   }
-  SYMBIONT_TRY_STATUS(write_value(place.directory / "memory.limit_in_bytes", value));
-  const fs::path with_swap =
-      place.directory / "memory.memsw.limit_in_bytes";  // absent without swap accounting
-  return fs::exists(with_swap) ? write_value(with_swap, value) : Status{};
+  const fs::path alone = place.directory / "memory.limit_in_bytes";
+  const fs::path with_swap = place.directory / "memory.memsw.limit_in_bytes";
+  if (!fs::exists(with_swap)) return write_value(alone, value);  // without swap accounting
+  // The limit with swap never lies below the one without.
+  const bool raises = bytes > to_number(read_text(alone));
+  SYMBIONT_TRY_STATUS(write_value(raises ? with_swap : alone, value));
+  return write_value(raises ? alone : with_swap, value);
 }
 
 Status set_cpu(const CgroupHost::Place& place, double cores) {

@@ -175,6 +175,10 @@ class Process final : public SandboxedProcess {
         std::chrono::duration_cast<std::chrono::milliseconds>(steady_clock::now() - begin_));
   }
 
+  [[nodiscard]] Status limit_memory(std::uint64_t bytes) override {
+    return connection_->limit_memory(id_, bytes);
+  }
+
   [[nodiscard]] Usage usage() override {
     const ReplyMessage reply = connection_->usage(id_);
     return {reply.peak_memory_bytes, reply.cpu_time_us, reply.throttled_us, reply.written_bytes,

@@ -18,6 +18,9 @@ namespace {
 
 using std::chrono::steady_clock;
 
+/// It may be busy with a start, which gets so long for its setup.
+constexpr std::chrono::seconds kLimitPatience{15};
+
 /// Owns the file actions of one posix_spawn.
 class FileActions {
  public:
@@ -139,6 +142,9 @@ void LauncherConnection::read_replies() {
         case Reply::Usage:
           at->second.usage = *reply;
           break;
+        case Reply::Limited:
+          at->second.limited = *reply;
+          break;
         case Reply::Ended:
           at->second.ended = *reply;
           break;
@@ -230,6 +236,31 @@ ReplyMessage LauncherConnection::usage(std::uint64_t id) {
     if (at->second.ended) return *at->second.ended;
     if (at->second.usage) return *at->second.usage;
     if (!alive_ || changed_.wait_until(mutex_, deadline) == std::cv_status::timeout) return {};
+  }
+}
+
+Status LauncherConnection::limit_memory(std::uint64_t id, std::uint64_t bytes) {
+  RequestMessage message;
+  message.request = Request::LimitMemory;
+  message.id = id;
+  message.memory_bytes = bytes;
+  {
+    const MutexLock lock(mutex_);
+    const auto at = entries_.find(id);
+    if (at != entries_.end()) at->second.limited.reset();
+  }
+  send(message, {});
+  const auto deadline = steady_clock::now() + kLimitPatience;
+  const MutexLock lock(mutex_);
+  while (true) {
+    const auto at = entries_.find(id);
+    if (at == entries_.end() || at->second.ended || !alive_) return {};  // it holds nothing
+    if (const auto& answer = at->second.limited) {
+      if (answer->step.empty()) return {};
+      return fail(errno_error("limit a process's memory: " + answer->step, answer->sys_errno));
+    }
+    if (changed_.wait_until(mutex_, deadline) == std::cv_status::timeout)
+      return fail(ErrorCode::DeadlineExceeded, "symbiont-launcher does not answer");
   }
 }
 

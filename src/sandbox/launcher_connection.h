@@ -47,6 +47,8 @@ class LauncherConnection {
   /// Figures now, or the final ones; empty figures when the launcher does not answer within a
   /// second.
   [[nodiscard]] ReplyMessage usage(std::uint64_t id);
+  /// Changes what a process may hold, until it ends; 0: back to its policy's limit.
+  [[nodiscard]] Status limit_memory(std::uint64_t id, std::uint64_t bytes);
   /// The Ended reply; made up (killed) when the launcher itself is gone, for then its processes are
   /// too.
   [[nodiscard]] std::optional<ReplyMessage> wait_ended(
@@ -58,6 +60,7 @@ class LauncherConnection {
     std::optional<ReplyMessage> started;
     UniqueFd relay;
     std::optional<ReplyMessage> usage;
+    std::optional<ReplyMessage> limited;
     std::optional<ReplyMessage> ended;
   };
   LauncherConnection(UniqueFd socket, pid_t pid);

@@ -23,15 +23,16 @@ inline constexpr std::size_t kMaxPacketBytes = 192U << 10U;
 inline constexpr std::size_t kMaxPacketFds = 8;
 inline constexpr int kLauncherFd = 3;  ///< the launcher's end of the socket
 
-enum class Request : std::uint8_t { Probe, Spawn, Signal, Usage };
-enum class Reply : std::uint8_t { Probed, Started, Failed, Usage, Ended };
+enum class Request : std::uint8_t { Probe, Spawn, Signal, Usage, LimitMemory };
+enum class Reply : std::uint8_t { Probed, Started, Failed, Usage, Ended, Limited };
 
 struct RequestMessage {
   Request request = Request::Spawn;
   std::uint64_t id = 0;
-  Policy policy;            ///< Probe, Spawn
-  std::vector<int> passed;  ///< Spawn: which descriptors come with it, numbers of PlanFd
-  int signal = 0;           ///< Signal: to the program; SIGKILL to the whole tree
+  Policy policy;                   ///< Probe, Spawn
+  std::vector<int> passed;         ///< Spawn: which descriptors come with it, numbers of PlanFd
+  int signal = 0;                  ///< Signal: to the program; SIGKILL to the whole tree
+  std::uint64_t memory_bytes = 0;  ///< LimitMemory; 0: what the policy said
 };
 
 struct ReplyMessage {
@@ -43,8 +44,8 @@ struct ReplyMessage {
   bool namespaces = true;      ///< Started: it is in namespaces of its own
   std::string cgroup;          ///< Started
   ControlReport controls;      ///< Probed, Started; Failed when controls are missing
-  std::string step;            ///< Failed
-  int sys_errno = 0;           ///< Failed
+  std::string step;            ///< Failed; Limited when it could not be done
+  int sys_errno = 0;           ///< as `step`
   int wait_status = 0;         ///< Ended
   bool reported = false;       ///< Ended: pid 1 lived to report wait_status
   bool out_of_memory = false;  ///< Ended: the memory limit killed it

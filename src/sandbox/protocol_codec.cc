@@ -20,9 +20,9 @@ namespace {
 template <typename T>
 constexpr T kLast = T::NoLastEnumeratorIsKnown;  // a type that is sent needs a line below
 template <>
-constexpr Request kLast<Request> = Request::Usage;
+constexpr Request kLast<Request> = Request::LimitMemory;
 template <>
-constexpr Reply kLast<Reply> = Reply::Ended;
+constexpr Reply kLast<Reply> = Reply::Limited;
 template <>
 constexpr RootKind kLast<RootKind> = RootKind::View;
 template <>
@@ -100,6 +100,7 @@ void each_field(Is<RequestMessage> auto& message, auto&& field) {
   field("id", message.id);
   field("passed", message.passed);
   field("signal", message.signal);
+  field("memory_bytes", message.memory_bytes);
   if (has_policy(message.request)) field("policy", message.policy);
 }
 

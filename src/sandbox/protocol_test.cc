@@ -67,13 +67,14 @@ TEST(LauncherProtocol, SurvivesItsEncoding) {
 }
 
 TEST(LauncherProtocol, EveryKindOfMessageSurvives) {
-  for (const Request kind : {Request::Probe, Request::Spawn, Request::Signal, Request::Usage}) {
+  for (const Request kind :
+       {Request::Probe, Request::Spawn, Request::Signal, Request::Usage, Request::LimitMemory}) {
     RequestMessage message;
     message.request = kind;
     EXPECT_EQ(decode_request(encode(message)).value_or(RequestMessage()).request, kind);
   }
   for (const Reply kind :
-       {Reply::Probed, Reply::Started, Reply::Failed, Reply::Usage, Reply::Ended}) {
+       {Reply::Probed, Reply::Started, Reply::Failed, Reply::Usage, Reply::Ended, Reply::Limited}) {
     ReplyMessage message;
     message.reply = kind;
     EXPECT_EQ(decode_reply(encode(message)).value_or(ReplyMessage()).reply, kind);
@@ -111,7 +112,7 @@ TEST(LauncherProtocol, RefusesFieldsOutOfRange) {
   constexpr std::int64_t kTooLargeInt = 1LL << 31U;
   constexpr std::int64_t kTooLargeUnsigned = 1LL << 32U;
   expect_refused(encode(full_request()),
-                 {{"/request", 4, ": request"},
+                 {{"/request", 5, ": request"},
                   {"/request", -1, ": request"},
                   {"/request", 256, ": request"},
                   {"/request", "1", ": request"},
@@ -137,7 +138,7 @@ TEST(LauncherProtocol, RefusesFieldsOutOfRange) {
                   {"/more", 1, ": a field that nobody knows"}},
                  decode_request);
   expect_refused(encode(full_reply()),
-                 {{"/reply", 5, ": reply"},
+                 {{"/reply", 6, ": reply"},
                   {"/pid", kTooLargeInt, ": pid"},
                   {"/wait_status", 0.5, ": wait_status"},
                   {"/controls/memory/state", 3, ": controls.state"},

@@ -70,6 +70,9 @@ class SandboxedProcess {
   [[nodiscard]] virtual std::optional<Verdict> wait_until(
       std::chrono::steady_clock::time_point deadline) = 0;
   [[nodiscard]] virtual Usage usage() = 0;
+  /// Changes how much memory the tree may hold from now on; 0: back to what the policy says, which
+  /// is the most. Success as well when it has ended, or when no group holds it (see controls()).
+  [[nodiscard]] virtual Status limit_memory(std::uint64_t bytes) = 0;
   /// How each control of the policy is held for this process.
   [[nodiscard]] virtual const ControlReport& controls() const = 0;
 };

@@ -120,6 +120,8 @@ Status Supervisor::handle_request() {
   const auto at = children_.find(message.id);
   if (at == children_.end()) return {};  // it ended meanwhile; its Ended is under way
   if (message.request == Request::Usage) return reply_usage(message.id);
+  if (message.request == Request::LimitMemory)
+    return limit_memory(message.id, at->second, message.memory_bytes);
   signal_program(at->second.process, message.signal);
   return {};
 }
@@ -204,6 +206,7 @@ Status Supervisor::reply_started(std::uint64_t id,
   const UniqueFd relay = std::move(process.relay);
   Child& child = children_[id];
   child.process = std::move(process);
+  child.most_memory = policy.memory_bytes;
   child.memory_limit = policy.memory_bytes;
   if (child.process.notifications.is_valid()) {
     child.notifier.emplace(std::move(child.process.notifications), policy,
@@ -221,6 +224,26 @@ Status Supervisor::reply_usage(std::uint64_t id) {
   reply.id = id;
   reply.memory_limit = child.memory_limit;
   reply.peak_memory_bytes = std::max(reply.peak_memory_bytes, child.peak_rss_bytes);
+  return send_packet(socket_.get(), encode(reply), {});
+}
+
+/// Never above what it was started with. Where no group holds its memory there is nothing to do, as
+/// the controls of its start have said.
+Status Supervisor::limit_memory(std::uint64_t id, Child& child, std::uint64_t bytes) {
+  ReplyMessage reply;
+  reply.reply = Reply::Limited;
+  reply.id = id;
+  const std::uint64_t wanted = bytes == 0 ? child.most_memory : std::min(bytes, child.most_memory);
+  if (child.process.cgroup && host_.cgroups.has("memory") && wanted != child.memory_limit) {
+    CgroupLimits limits;
+    limits.memory_bytes = wanted;
+    if (const Status set = child.process.cgroup->set_limits(limits); set.has_value()) {
+      child.memory_limit = wanted;
+    } else {
+      reply.step = set.error().message();
+      reply.sys_errno = set.error().sys_errno();
+    }
+  }
   return send_packet(socket_.get(), encode(reply), {});
 }
 

@@ -31,7 +31,8 @@ class Supervisor {
  private:
   struct Child {
     ConfinedProcess process;
-    std::uint64_t memory_limit = 0;
+    std::uint64_t most_memory = 0;     ///< of its policy
+    std::uint64_t memory_limit = 0;    ///< now
     std::uint64_t peak_rss_bytes = 0;  ///< watched from outside where no memory cgroup counts
     bool over_limit = false;
     std::optional<Notifier> notifier;
@@ -58,6 +59,7 @@ class Supervisor {
                                     const StartFailure& failure,
                                     ControlReport controls = {});
   [[nodiscard]] Status reply_usage(std::uint64_t id);
+  [[nodiscard]] Status limit_memory(std::uint64_t id, Child& child, std::uint64_t bytes);
   [[nodiscard]] Status finish(std::uint64_t id);
   [[nodiscard]] std::string next_group();
   void prepare_spare();

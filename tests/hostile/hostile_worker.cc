@@ -228,6 +228,7 @@ std::map<std::string, Attack> attacks() {
       {"tiocsti", [] { return call(::syscall(SYS_ioctl, 0, 0x5412, "x")) || errno == ENOTTY; }},
       {"memory_600", [] { return use_memory(600); }},
       {"memory_80", [] { return use_memory(80); }},
+      {"memory_30", [] { return use_memory(30); }},
       {"burn", burn_processor},
       {"hang",
        [] {

@@ -12,6 +12,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <string>
+#include <vector>
 
 #include <gtest/gtest.h>
 
@@ -202,6 +203,46 @@ TEST(Confinement, MemoryBeyondTheLimitIsNotToBeHad) {
     EXPECT_EQ(verdict.kind, VerdictKind::Exited);
     EXPECT_EQ(verdict.exit_code, 1);
   }
+}
+
+/// memory_30 after the limits of a tree that may have 64 MiB were set to `limits`, one by one.
+Verdict grow_under(const std::vector<std::uint64_t>& limits) {
+  const auto launcher = make_launcher();
+  const Held held = start(*launcher, policy_for("memory_30"));
+  EXPECT_EQ(held.wait_locked(), "locked");
+  for (const std::uint64_t limit : limits) {
+    const Status set = held.process->limit_memory(limit);
+    EXPECT_TRUE(set.has_value()) << set.error().message();
+  }
+  held.go();
+  return held.end();
+}
+
+TEST(Confinement, AnIdleTreeIsHeldToLessAndGetsItsOwnLimitBack) {
+  constexpr std::uint64_t kHeld = 16U << 20U;
+  constexpr std::uint64_t kAboveItsOwn = 1U << 30U;
+  const bool has_group = find_cgroups().has("memory");
+  for (const auto& limits :
+       {std::vector<std::uint64_t>{}, {kHeld, 0}, {kHeld, kAboveItsOwn}, {kHeld, 0, kHeld}}) {
+    const Verdict verdict = grow_under(limits);
+    const bool is_held = has_group && !limits.empty() && limits.back() == kHeld;
+    EXPECT_EQ(verdict.kind, is_held ? VerdictKind::MemoryLimit : VerdictKind::Exited);
+    EXPECT_EQ(verdict.limit_bytes, is_held ? kHeld : 64U << 20U);
+    if (!is_held) {
+      EXPECT_EQ(verdict.exit_code, 0) << "it may have that much";
+    }
+  }
+}
+
+TEST(Confinement, NoLimitIsSetAboveTheProfiles) {
+  const auto launcher = make_launcher();
+  const Held held = start(*launcher, policy_for("memory_80"));
+  ASSERT_EQ(held.wait_locked(), "locked");
+  ASSERT_TRUE(held.process->limit_memory(std::uint64_t{1} << 40U).has_value());
+  held.go();
+  const Verdict verdict = held.end();
+  EXPECT_TRUE(verdict.kind == VerdictKind::MemoryLimit || verdict.exit_code == 1);
+  EXPECT_TRUE(held.process->limit_memory(1).has_value()) << "it has ended: nothing to hold";
 }
 
 TEST(Confinement, LeavesAnHonestProgramAlone) {
