@@ -130,6 +130,16 @@ std::expected<void, StartFailure> follow_setup(const Policy& policy,
   }
 }
 
+/// What pid 1 said of its end, or else `found`.
+StartFailure why_it_ended(const PreparedTree& tree, const Error& found) {
+  const auto said = read_report(tree.channel());
+  if (said.has_value() && said->has_value() && (*said)->first.kind == StepKind::Failed &&
+      (*said)->first.step != nullptr) {
+    return {(*said)->first.step, (*said)->first.sys_errno};
+  }
+  return {found.message(), found.sys_errno()};
+}
+
 std::expected<void, StartFailure> set_limits(const Policy& policy, const PreparedTree& tree) {
   const CgroupLimits limits{policy.memory_bytes, policy.cpu_cores,
                             policy.threads + policy.child_processes + kProcessSlack,
@@ -164,17 +174,15 @@ std::expected<ConfinedProcess, StartFailure> start_planned(const Policy& policy,
   const std::vector<UniqueFd> own = open_own_trees(tree);
   const UniqueFd null(::open("/dev/null", O_RDWR | O_CLOEXEC));
   if (!null.is_valid()) return failed("open '/dev/null'");
-  ConfinedProcess process;
   std::vector<int> passed;
   for (const UniqueFd* fd : {&fds.program, &fds.control, &fds.in, &fds.out, &fds.err})
     passed.push_back(fd->is_valid() ? fd->get() : null.get());
   for (const UniqueFd& mount : own)
     passed.push_back(mount.get());
-  if (const Status went = tree.go(passed); !went.has_value()) {
-    SYMBIONT_TRY_STATUS(follow_setup(policy, host, tree, process));  // what pid 1 said of its end
-    return failed(went.error().message(), went.error().sys_errno());
-  }
+  if (const Status went = tree.go(passed); !went.has_value())
+    return Failure(why_it_ended(tree, went.error()));
   if (awaits_proof) SYMBIONT_TRY_STATUS(set_limits(policy, tree));
+  ConfinedProcess process;
   SYMBIONT_TRY_STATUS(follow_setup(policy, host, tree, process));
   if (!awaits_proof) {
     process.program_pid = child_of(tree.init_pid());
