@@ -58,9 +58,13 @@ class WithoutKeys(Folder):
         self.assertEqual(usage["total_tokens"], usage["prompt_tokens"] + usage["completion_tokens"])
         self.assertGreater(usage["prompt_tokens"], 5)
         self.assertTrue(headers["x-execution-id"].startswith("exec-"))
-        told = [e for e in self.daemon.events("execution") if e["execution_id"] == headers["x-execution-id"]]
-        self.assertEqual(len(told), 1)
-        self.assertEqual((told[0]["agent"], told[0]["completion_tokens"]), ("default", usage["completion_tokens"]))
+
+        def told():
+            return [e for e in self.daemon.events("execution") if e["execution_id"] == headers["x-execution-id"]]
+
+        self.assertTrue(until(told), self.daemon.log)
+        self.assertEqual(len(told()), 1)
+        self.assertEqual((told()[0]["agent"], told[0]["completion_tokens"]), ("default", usage["completion_tokens"]))
         self.assertNotIn("France", json.dumps(self.daemon.log))
 
     def test_a_stream_says_the_same_as_a_whole_answer(self):
