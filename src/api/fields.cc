@@ -1,5 +1,6 @@
 #include "api/fields.h"
 
+#include <algorithm>
 #include <cmath>
 #include <utility>
 #include <vector>
@@ -9,6 +10,18 @@
 #include "base/strings.h"
 
 namespace symbiont::api {
+
+namespace {
+
+/// Code points, as JSON Schema counts; `text` is UTF-8.
+std::size_t length_of(std::string_view text) {
+  constexpr unsigned kTopBits = 0xC0;
+  constexpr unsigned kContinuation = 0x80;
+  return static_cast<std::size_t>(std::ranges::count_if(
+      text, [](char c) { return (static_cast<unsigned char>(c) & kTopBits) != kContinuation; }));
+}
+
+}  // namespace
 
 Fields::Fields(const Json& value, std::string path) : value_(&value), path_(std::move(path)) {
   if (!value.is_object()) wrong_type("", "an object");
@@ -64,7 +77,7 @@ bool Fields::get(std::string_view name, bool& into) {
   return true;
 }
 
-bool Fields::get(std::string_view name, std::string& into, std::size_t max_bytes) {
+bool Fields::get(std::string_view name, std::string& into, std::size_t max_length) {
   const Json* value = find(name);
   if (value == nullptr) return false;
   if (!value->is_string()) {
@@ -72,8 +85,8 @@ bool Fields::get(std::string_view name, std::string& into, std::size_t max_bytes
     return false;
   }
   const auto& text = value->get_ref<const std::string&>();
-  if (text.size() > max_bytes) {
-    fail(name, fmt::format("{} bytes; at most {} are accepted", text.size(), max_bytes));
+  if (const std::size_t length = length_of(text); length > max_length) {
+    fail(name, fmt::format("{} characters; at most {} are accepted", length, max_length));
     return false;
   }
   into = text;

@@ -37,7 +37,7 @@ class Fields {
 
   // Each sets `into` and returns true when the field is there and right; leaves it otherwise.
   bool get(std::string_view name, bool& into);
-  bool get(std::string_view name, std::string& into, std::size_t max_bytes);
+  bool get(std::string_view name, std::string& into, std::size_t max_length);  // in characters
   template <typename T>
     requires std::is_arithmetic_v<T>
   bool get(std::string_view name, T& into, Range<T> range) {

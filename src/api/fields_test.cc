@@ -13,6 +13,18 @@ ApiError error_of(Fields& fields) {
   return done.has_value() ? ApiError{} : done.error();
 }
 
+TEST(FieldsTest, TheLengthOfATextIsInCharacters) {
+  const Json json = {{"fits", "\u00e4\u20ac\U0001f600"}, {"long", "\u00e4\u20ac\U0001f600."}};
+  Fields fields(json);
+  std::string text;
+  EXPECT_TRUE(fields.get("fits", text, 3));
+  EXPECT_EQ(text, "\u00e4\u20ac\U0001f600");
+  EXPECT_FALSE(fields.get("long", text, 3));
+  const auto done = fields.finish();
+  ASSERT_FALSE(done.has_value());
+  EXPECT_EQ(done.error().message, "Invalid 'long': 4 characters; at most 3 are accepted.");
+}
+
 TEST(FieldsTest, ReadsWhatIsThere) {
   const Json json = {
       {"text", "x"}, {"flag", true}, {"count", 3.0}, {"part", 0.5}, {"gone", nullptr}};

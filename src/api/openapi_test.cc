@@ -99,7 +99,7 @@ TEST(OpenapiTest, BoundsAreThoseOfTheReaders) {
   EXPECT_EQ(number((chat + "/n/maximum").c_str()), kMaxChoices);
   EXPECT_EQ(number((chat + "/top_logprobs/maximum").c_str()), openai::kMaxTopLogprobs);
   EXPECT_EQ(number((chat + "/logit_bias/maxProperties").c_str()), openai::kMaxBiases);
-  EXPECT_EQ(number((chat + "/user/maxLength").c_str()), kMaxTagBytes);
+  EXPECT_EQ(number((chat + "/user/maxLength").c_str()), kMaxTagLength);
   EXPECT_EQ(number("/Stop/oneOf/0/maxLength"), kMaxStopBytes);
   EXPECT_EQ(number("/Stop/oneOf/1/maxItems"), kMaxStops);
   EXPECT_EQ(number("/TextParts/oneOf/0/maxLength"), kMaxMessageBytes);

@@ -14,7 +14,7 @@ namespace {
 
 std::string read_part(Fields& part, const TextParts& parts) {
   std::string type;
-  if (part.require("type") != nullptr && part.get("type", type, kMaxTagBytes) &&
+  if (part.require("type") != nullptr && part.get("type", type, kMaxTagLength) &&
       std::ranges::find(parts.types, type) == parts.types.end()) {
     part.fail("type", fmt::format("{} is not supported; only text is", symbiont::quoted(type)),
               "unsupported_value");

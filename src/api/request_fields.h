@@ -25,7 +25,7 @@ inline constexpr std::size_t kMaxMessageBytes = std::size_t{1} << 20U;
 inline constexpr std::size_t kMaxStops = 16;
 inline constexpr std::size_t kMaxStopBytes = 256;
 inline constexpr std::size_t kMaxSchemaBytes = std::size_t{256} << 10U;  ///< as the runner's
-inline constexpr std::size_t kMaxTagBytes = 512;  ///< of a text that has no effect on the answer
+inline constexpr std::size_t kMaxTagLength = 512;  ///< of a text that has no effect on the answer
 inline constexpr std::uint32_t kMaxTokensLimit = 1'048'576;
 inline constexpr std::uint32_t kDefaultMaxTokens = 2'048;  ///< where a request does not say
 

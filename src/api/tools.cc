@@ -48,10 +48,10 @@ Json call_schema(const ToolRequest& request) {
 
 Tool read_tool(Fields& fields, std::string_view schema_name) {
   Tool tool;
-  if (fields.require("name") != nullptr) fields.get("name", tool.name, kMaxToolNameBytes);
+  if (fields.require("name") != nullptr) fields.get("name", tool.name, kMaxToolNameLength);
   if (fields.ok() && !is_name(tool.name))
     fields.fail("name", "expected letters, digits, '_' and '-'");
-  fields.get("description", tool.description, kMaxToolTextBytes);
+  fields.get("description", tool.description, kMaxToolTextLength);
   bool strict = false;  // a demanded call always follows its schema
   fields.get("strict", strict);
   const Json* parameters = fields.find(schema_name);

@@ -21,9 +21,9 @@
 namespace symbiont::api {
 
 inline constexpr std::size_t kMaxTools = 128;
-inline constexpr std::size_t kMaxToolNameBytes = 64;  ///< OpenAI's own bound
-inline constexpr std::size_t kMaxToolTextBytes = 4096;
-inline constexpr std::size_t kMaxCallIdBytes = 128;
+inline constexpr std::size_t kMaxToolNameLength = 64;  ///< OpenAI's own bound
+inline constexpr std::size_t kMaxToolTextLength = 4096;
+inline constexpr std::size_t kMaxCallIdLength = 128;
 
 struct Tool {
   std::string name;  ///< letters, digits, '_' and '-'

@@ -40,7 +40,7 @@ std::expected<void, ApiError> check_version(const Request& request) {
 /// Adds to the turn that `into` ends with; only a tool's result is a message of its own.
 void read_block(Fields& block, const std::string& role, std::vector<ChatMessage>& into) {
   std::string type;
-  if (block.require("type") != nullptr) block.get("type", type, kMaxTagBytes);
+  if (block.require("type") != nullptr) block.get("type", type, kMaxTagLength);
   const bool is_call = type == "tool_use" && role == "assistant";
   const bool is_result = type == "tool_result" && role == "user";
   if (block.ok() && type != "text" && !is_call && !is_result) {
@@ -66,7 +66,7 @@ void read_block(Fields& block, const std::string& role, std::vector<ChatMessage>
 
 void read_message(Fields& fields, std::vector<ChatMessage>& into) {
   std::string role;
-  if (fields.require("role") != nullptr) fields.get("role", role, kMaxTagBytes);
+  if (fields.require("role") != nullptr) fields.get("role", role, kMaxTagLength);
   if (fields.ok() && role != "user" && role != "assistant")
     fields.fail("role", fmt::format("{} is none of user, assistant", symbiont::quoted(role)));
   const Json* content = fields.require("content");
@@ -132,7 +132,7 @@ void read_metadata(Fields& fields) {
   if (metadata == nullptr) return;
   Fields inner(*metadata, fields.path_of("metadata"));
   std::string user_id;  // the caller's own tag: by its definition without effect on the answer
-  inner.get("user_id", user_id, kMaxTagBytes);
+  inner.get("user_id", user_id, kMaxTagLength);
   if (auto done = inner.finish(); !done.has_value()) fields.fail(std::move(done).error());
 }
 
@@ -175,11 +175,11 @@ void read_cache_control(Fields& fields) {
   if (control == nullptr) return;
   Fields inner(*control, fields.path_of("cache_control"));
   std::string type;
-  if (inner.require("type") != nullptr) inner.get("type", type, kMaxTagBytes);
+  if (inner.require("type") != nullptr) inner.get("type", type, kMaxTagLength);
   if (inner.ok() && type != "ephemeral")
     inner.fail("type", fmt::format("{} is not ephemeral", symbiont::quoted(type)));
   std::string lifetime = "5m";
-  if (inner.get("ttl", lifetime, kMaxTagBytes) && lifetime != "5m" && lifetime != "1h")
+  if (inner.get("ttl", lifetime, kMaxTagLength) && lifetime != "5m" && lifetime != "1h")
     inner.fail("ttl", fmt::format("{} is none of 5m, 1h", symbiont::quoted(lifetime)));
   if (auto done = inner.finish(); !done.has_value()) fields.fail(std::move(done).error());
 }

@@ -13,7 +13,7 @@ namespace {
 
 Tool read_custom_tool(Fields& fields) {
   std::string type = "custom";
-  if (fields.get("type", type, kMaxTagBytes) && type != "custom") {
+  if (fields.get("type", type, kMaxTagLength) && type != "custom") {
     fields.fail("type", fmt::format("{} is not supported; only custom is", symbiont::quoted(type)),
                 "unsupported_value");
   }
@@ -24,10 +24,10 @@ Tool read_custom_tool(Fields& fields) {
 void read_choice(Fields& fields, const Json& value, ToolRequest& request) {
   Fields choice(value, "tool_choice");
   std::string type;
-  if (choice.require("type") != nullptr) choice.get("type", type, kMaxTagBytes);
+  if (choice.require("type") != nullptr) choice.get("type", type, kMaxTagLength);
   std::string name;
   if (type == "tool" && choice.require("name") != nullptr)
-    choice.get("name", name, kMaxToolNameBytes);
+    choice.get("name", name, kMaxToolNameLength);
   bool alone = false;  // an answer holds one call at most: both values are met
   choice.get("disable_parallel_tool_use", alone);
   if (choice.ok() && type != "auto" && type != "any" && type != "tool" && type != "none") {
@@ -50,9 +50,9 @@ ToolRequest read_tools(Fields& fields) {
 
 std::string read_tool_use(Fields& block) {
   std::string id;  // there is one call at most to answer, the last one
-  if (block.require("id") != nullptr) block.get("id", id, kMaxCallIdBytes);
+  if (block.require("id") != nullptr) block.get("id", id, kMaxCallIdLength);
   std::string name;
-  if (block.require("name") != nullptr) block.get("name", name, kMaxToolNameBytes);
+  if (block.require("name") != nullptr) block.get("name", name, kMaxToolNameLength);
   const Json* input = block.require("input");
   if (input == nullptr) return {};
   if (!input->is_object()) block.fail("input", "expected an object", "invalid_type");
@@ -61,7 +61,7 @@ std::string read_tool_use(Fields& block) {
 
 ChatMessage read_tool_result(Fields& block) {
   std::string id;
-  if (block.require("tool_use_id") != nullptr) block.get("tool_use_id", id, kMaxCallIdBytes);
+  if (block.require("tool_use_id") != nullptr) block.get("tool_use_id", id, kMaxCallIdLength);
   bool is_error = false;
   block.get("is_error", is_error);
   std::string text = is_error ? "error: " : "";

@@ -20,12 +20,12 @@ namespace {
 
 std::string read_call(Fields& call) {
   std::string text;
-  call.get("id", text, kMaxCallIdBytes);
+  call.get("id", text, kMaxCallIdLength);
   const Json* function = call.require("function");
   if (function == nullptr) return {};
   Fields inner(*function, call.path_of("function"));
   std::string name;
-  if (inner.require("name") != nullptr) inner.get("name", name, kMaxToolNameBytes);
+  if (inner.require("name") != nullptr) inner.get("name", name, kMaxToolNameLength);
   const Json* arguments = inner.require("arguments");
   if (arguments != nullptr && !arguments->is_object())
     inner.fail("arguments", "expected an object", "invalid_type");
@@ -37,7 +37,7 @@ std::string read_call(Fields& call) {
 void read_message(Fields& fields, std::vector<ChatMessage>& into) {
   constexpr std::string_view kRoles[] = {"system", "user", "assistant", "tool"};
   ChatMessage message;
-  if (fields.require("role") != nullptr) fields.get("role", message.role, kMaxTagBytes);
+  if (fields.require("role") != nullptr) fields.get("role", message.role, kMaxTagLength);
   if (fields.ok() && std::ranges::find(kRoles, message.role) == std::end(kRoles)) {
     fields.fail("role", fmt::format("{} is none of system, user, assistant, tool",
                                     symbiont::quoted(message.role)));
@@ -55,8 +55,8 @@ void read_message(Fields& fields, std::vector<ChatMessage>& into) {
   fields.unsupported_unless("thinking", "");
   std::string name;  // there is one call at most to answer, the last one
   if (message.role == "tool") {
-    fields.get("tool_name", name, kMaxToolNameBytes);
-    fields.get("tool_call_id", name, kMaxCallIdBytes);
+    fields.get("tool_name", name, kMaxToolNameLength);
+    fields.get("tool_call_id", name, kMaxCallIdLength);
   } else {
     fields.unsupported("tool_name");
   }

@@ -96,8 +96,8 @@ void read_response_format(Fields& fields, std::string& json_schema) {
     if (const Json* named = inner.require("json_schema")) {
       Fields schema(*named, "response_format.json_schema");
       std::string text;
-      if (schema.require("name") != nullptr) schema.get("name", text, kMaxToolNameBytes);
-      schema.get("description", text, kMaxToolTextBytes);
+      if (schema.require("name") != nullptr) schema.get("name", text, kMaxToolNameLength);
+      schema.get("description", text, kMaxToolTextLength);
       bool strict = true;  // the schema always holds
       schema.get("strict", strict);
       if (const Json* value = schema.require("schema"))

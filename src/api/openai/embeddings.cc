@@ -77,7 +77,7 @@ class ListWriter final : public EmbeddingWriter {
 Format read_format(Fields& fields) {
   Format format;
   std::string encoding = "float";
-  fields.get("encoding_format", encoding, kMaxTagBytes);
+  fields.get("encoding_format", encoding, kMaxTagLength);
   format.is_base64 = encoding == "base64";
   if (!format.is_base64 && encoding != "float") {
     fields.fail("encoding_format",
@@ -97,7 +97,7 @@ Handled create_embeddings(Gateway& gateway, const Request& request) {
   std::vector<std::string> inputs = read_inputs(fields, "input", /*or_many=*/true);
   const Format format = read_format(fields);
   std::string user;  // the caller's own tag: by its definition without effect on the answer
-  fields.get("user", user, kMaxTagBytes);
+  fields.get("user", user, kMaxTagLength);
   SYMBIONT_TRY_STATUS(fields.finish());
 
   Plan plan;

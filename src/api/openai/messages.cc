@@ -17,13 +17,13 @@ std::string read_call(Fields& call) {
   std::string type;
   std::string name;
   std::string arguments;
-  if (call.require("id") != nullptr) call.get("id", id, kMaxCallIdBytes);
+  if (call.require("id") != nullptr) call.get("id", id, kMaxCallIdLength);
   if (call.require("type") != nullptr && call.get("type", type, 64) && type != "function")
     call.fail("type", "expected function", "unsupported_value");
   const Json* function = call.require("function");
   if (function == nullptr) return {};
   Fields inner(*function, call.path_of("function"));
-  if (inner.require("name") != nullptr) inner.get("name", name, kMaxToolNameBytes);
+  if (inner.require("name") != nullptr) inner.get("name", name, kMaxToolNameLength);
   if (inner.require("arguments") != nullptr) inner.get("arguments", arguments, kMaxMessageBytes);
   if (auto done = inner.finish(); !done.has_value()) call.fail(std::move(done).error());
   const auto parsed = parse_object(arguments);
@@ -46,7 +46,7 @@ void read_message(Fields& fields, std::vector<ChatMessage>& into) {
   std::string call_id;  // there is one call at most to answer, the last one
   if (message.role == "tool") {
     if (fields.require("tool_call_id") != nullptr)
-      fields.get("tool_call_id", call_id, kMaxCallIdBytes);
+      fields.get("tool_call_id", call_id, kMaxCallIdLength);
   } else {
     fields.unsupported("tool_call_id");
   }

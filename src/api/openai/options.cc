@@ -42,7 +42,7 @@ void read_stream(Fields& fields, CommonFields& into) {
 /// Tags of the caller's own: checked, and by their definition without effect on the answer.
 void read_tags(Fields& fields) {
   std::string user;
-  fields.get("user", user, kMaxTagBytes);
+  fields.get("user", user, kMaxTagLength);
   const Json* metadata = fields.find("metadata");
   if (metadata == nullptr) return;
   if (!metadata->is_object() || metadata->size() > kMaxMetadataPairs) {
@@ -50,10 +50,10 @@ void read_tags(Fields& fields) {
                        fmt::format("expected an object of at most {} strings", kMaxMetadataPairs));
   }
   for (const auto& [name, value] : metadata->items()) {
-    if (!value.is_string() || name.size() > kMaxTagBytes ||
-        value.get_ref<const std::string&>().size() > kMaxTagBytes) {
+    if (!value.is_string() || name.size() > kMaxTagLength ||
+        value.get_ref<const std::string&>().size() > kMaxTagLength) {
       return fields.fail("metadata", fmt::format("names and values are strings of at most {} bytes",
-                                                 kMaxTagBytes));
+                                                 kMaxTagLength));
     }
   }
 }

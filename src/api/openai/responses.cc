@@ -37,16 +37,16 @@ struct ResponseRequest {
 /// Marks of items that come back from an earlier response: checked, and without effect.
 void read_item_marks(Fields& item) {
   std::string mark;
-  item.get("id", mark, kMaxTagBytes);
-  item.get("status", mark, kMaxTagBytes);
-  item.get("phase", mark, kMaxTagBytes);
+  item.get("id", mark, kMaxTagLength);
+  item.get("status", mark, kMaxTagLength);
+  item.get("phase", mark, kMaxTagLength);
 }
 
 ChatMessage read_call_item(Fields& item) {
   std::string text;  // there is one call at most to answer, the last one
-  if (item.require("call_id") != nullptr) item.get("call_id", text, kMaxCallIdBytes);
+  if (item.require("call_id") != nullptr) item.get("call_id", text, kMaxCallIdLength);
   std::string name;
-  if (item.require("name") != nullptr) item.get("name", name, kMaxToolNameBytes);
+  if (item.require("name") != nullptr) item.get("name", name, kMaxToolNameLength);
   if (item.require("arguments") != nullptr) item.get("arguments", text, kMaxMessageBytes);
   const auto arguments = parse_object(text);
   if (item.ok() && !arguments.has_value())
@@ -57,14 +57,14 @@ ChatMessage read_call_item(Fields& item) {
 
 ChatMessage read_output_item(Fields& item) {
   std::string id;
-  if (item.require("call_id") != nullptr) item.get("call_id", id, kMaxCallIdBytes);
+  if (item.require("call_id") != nullptr) item.get("call_id", id, kMaxCallIdLength);
   return {.role = "tool",
           .content = read_text(item, "output", {.types = {"input_text"}, .read_more = nullptr})};
 }
 
 ChatMessage read_message_item(Fields& item) {
   ChatMessage message;
-  if (item.require("role") != nullptr) item.get("role", message.role, kMaxTagBytes);
+  if (item.require("role") != nullptr) item.get("role", message.role, kMaxTagLength);
   if (message.role == "developer") message.role = "system";
   const bool is_known =
       message.role == "system" || message.role == "user" || message.role == "assistant";
@@ -86,7 +86,7 @@ ChatMessage read_message_item(Fields& item) {
 
 void read_item(Fields& item, std::vector<ChatMessage>& into) {
   std::string type = "message";
-  item.get("type", type, kMaxTagBytes);
+  item.get("type", type, kMaxTagLength);
   if (type == "message") {
     into.push_back(read_message_item(item));
   } else if (type == "function_call") {
@@ -115,7 +115,7 @@ std::vector<ChatMessage> read_input(Fields& fields) {
 
 std::string read_format(Fields& format) {
   std::string type;
-  if (format.require("type") != nullptr) format.get("type", type, kMaxTagBytes);
+  if (format.require("type") != nullptr) format.get("type", type, kMaxTagLength);
   if (!format.ok() || type == "text") return {};
   if (type == "json_object") return R"({"type":"object"})";
   if (type != "json_schema") {
@@ -150,20 +150,20 @@ void read_text_settings(Fields& fields, ResponseRequest& into, ExecutionOptions&
 /// Tags of the caller's own: checked, and by their definition without effect on the answer.
 void read_tags(Fields& fields, ResponseRequest& into) {
   std::string tag;
-  fields.get("user", tag, kMaxTagBytes);
-  fields.get("safety_identifier", tag, kMaxTagBytes);
+  fields.get("user", tag, kMaxTagLength);
+  fields.get("safety_identifier", tag, kMaxTagLength);
   const Json* metadata = fields.find("metadata");
   if (metadata == nullptr) return;
   const bool is_right =
       metadata->is_object() && metadata->size() <= kMaxMetadataPairs &&
       std::ranges::all_of(metadata->items(), [](const auto& pair) {
-        return pair.key().size() <= kMaxTagBytes && pair.value().is_string() &&
-               pair.value().template get_ref<const std::string&>().size() <= kMaxTagBytes;
+        return pair.key().size() <= kMaxTagLength && pair.value().is_string() &&
+               pair.value().template get_ref<const std::string&>().size() <= kMaxTagLength;
       });
   if (!is_right) {
     return fields.fail("metadata",
                        fmt::format("expected an object of at most {} strings of at most {} bytes",
-                                   kMaxMetadataPairs, kMaxTagBytes));
+                                   kMaxMetadataPairs, kMaxTagLength));
   }
   into.metadata = *metadata;
 }

@@ -13,7 +13,7 @@ namespace {
 
 void read_type(Fields& fields) {
   std::string type;
-  if (fields.require("type") != nullptr && fields.get("type", type, kMaxToolNameBytes) &&
+  if (fields.require("type") != nullptr && fields.get("type", type, kMaxToolNameLength) &&
       type != "function") {
     fields.fail("type",
                 fmt::format("{} is not supported; only function is", symbiont::quoted(type)),
@@ -32,7 +32,7 @@ void read_inside(Fields& fields, const std::function<void(Fields& function)>& re
 
 std::string read_name(Fields& fields) {
   std::string name;
-  if (fields.require("name") != nullptr) fields.get("name", name, kMaxToolNameBytes);
+  if (fields.require("name") != nullptr) fields.get("name", name, kMaxToolNameLength);
   return name;
 }
 
@@ -52,7 +52,7 @@ void read_choice(Fields& fields,
     return demand_call_of(fields, name, request);
   }
   std::string word;
-  if (!fields.get("tool_choice", word, kMaxToolNameBytes)) return;
+  if (!fields.get("tool_choice", word, kMaxToolNameLength)) return;
   if (word == "none") {
     request.use = ToolUse::None;
   } else if (word == "required") {
