@@ -10,7 +10,8 @@ MODEL = "small"
 MOST_TOKENS = 2
 MOST_CHOICES = 2
 MAX_TOKENS = 1048576  # of the document
-MOST_TURNS = 3  # many fill the context
+MOST_TURNS = 3  # many fill the context,
+MOST_PARTS = 4  # of a turn, as well
 MOST_TOOLS = 2
 LIMITS = {"/v1/chat/completions": ["max_tokens", "max_completion_tokens"],
           "/v1/completions": ["max_tokens", "max_completion_tokens"],
@@ -67,6 +68,9 @@ def meet_unwritten_rules(path, body):
             body[name] = MODEL
     if "messages" in body:
         body["messages"] = [*body["messages"][:MOST_TURNS], ASK]
+        for one in body["messages"]:
+            if isinstance(one.get("content"), list):
+                one["content"] = one["content"][:MOST_PARTS]
         for call in (call for one in body["messages"] for call in one.get("tool_calls") or ()):
             if path == "/v1/chat/completions":
                 call["function"]["arguments"] = "{}"
