@@ -69,8 +69,9 @@ def meet_unwritten_rules(path, body):
     if "messages" in body:
         body["messages"] = [*body["messages"][:MOST_TURNS], ASK]
         for one in body["messages"]:
-            if isinstance(one.get("content"), list):
-                one["content"] = one["content"][:MOST_PARTS]
+            for parts in ("content", "tool_calls"):
+                if isinstance(one.get(parts), list):
+                    one[parts] = one[parts][:MOST_PARTS]
         for call in (call for one in body["messages"] for call in one.get("tool_calls") or ()):
             if path == "/v1/chat/completions":
                 call["function"]["arguments"] = "{}"
