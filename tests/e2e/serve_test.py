@@ -64,7 +64,7 @@ class WithoutKeys(Folder):
 
         self.assertTrue(until(told), self.daemon.log)
         self.assertEqual(len(told()), 1)
-        self.assertEqual((told()[0]["agent"], told[0]["completion_tokens"]), ("default", usage["completion_tokens"]))
+        self.assertEqual((told()[0]["agent"], told()[0]["completion_tokens"]), ("default", usage["completion_tokens"]))
         self.assertNotIn("France", json.dumps(self.daemon.log))
 
     def test_a_stream_says_the_same_as_a_whole_answer(self):
