@@ -88,8 +88,8 @@ void EventLog::write_waiting() {
         changed_.wait(mutex_);
       if (waiting_.empty()) return;
       text += std::exchange(waiting_, {});
-      if (lost_ > 0)
-        text += to_line("warning", "log_lines_lost", {{"lines", std::exchange(lost_, 0)}});
+      telling_ = std::exchange(lost_, 0);
+      if (telling_ > 0) text += to_line("warning", "log_lines_lost", {{"lines", telling_}});
     }
     works = write_out(text);
   }
@@ -117,9 +117,13 @@ bool EventLog::write_out(std::string_view text) {
   return true;
 }
 
-void EventLog::lose(std::string_view lines) {
+/// `rest` of a text could not be written, and with it its last line, if that told of lost ones.
+void EventLog::lose(std::string_view rest) {
+  if (rest.starts_with('\n')) rest.remove_prefix(1);  // the end of a line that is there or counted
+  auto lines = static_cast<std::uint64_t>(std::ranges::count(rest, '\n'));
+  if (telling_ > 0) lines += telling_ - 1;
   const MutexLock lock(mutex_);
-  lost_ += static_cast<std::uint64_t>(std::ranges::count(lines, '\n'));
+  lost_ += lines;
 }
 
 bool EventLog::is_patient() {

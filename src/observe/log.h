@@ -47,7 +47,7 @@ class EventLog {
   void write(std::string_view level, std::string_view event, const Json& fields);
   void write_waiting();
   [[nodiscard]] bool write_out(std::string_view text);
-  void lose(std::string_view lines);
+  void lose(std::string_view rest);
   [[nodiscard]] bool is_patient();
 
   const int fd_;
@@ -57,7 +57,9 @@ class EventLog {
   std::uint64_t lost_ SYMBIONT_GUARDED_BY(mutex_) = 0;
   bool is_closing_ SYMBIONT_GUARDED_BY(mutex_) = false;
   std::chrono::steady_clock::time_point give_up_ SYMBIONT_GUARDED_BY(mutex_);  // once it is closing
-  bool is_line_torn_ = false;  // the writer's: the last byte written ends no line
+  // The writer's:
+  bool is_line_torn_ = false;  // the last byte written ends no line
+  std::uint64_t telling_ = 0;  // lost lines that the text under way tells of
   std::jthread writer_;
 };
 
