@@ -189,6 +189,12 @@ Check validate_plain_sampling(const ExecutionOptions& options) {
   return {};
 }
 
+Check validate_isolation(std::string_view isolation) {
+  constexpr std::array<std::string_view, 3> kKnown = {"shared", "agent", "request"};
+  if (std::ranges::find(kKnown, isolation) != kKnown.end()) return {};
+  return invalid("isolation", fmt::format("'{}' is none of shared, agent, request", isolation));
+}
+
 Check validate_profile(const SandboxProfile& profile,
                        const ModelResourceRequirements& requirements) {
   const ResourceLimits& resources = profile.resources;

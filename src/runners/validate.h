@@ -44,6 +44,9 @@ using Check = std::expected<void, SlmRunnerError>;
 /// biases, grammars and logprobs must be off.
 [[nodiscard]] Check validate_plain_sampling(const ExecutionOptions& options);
 
+/// "shared", "agent" or "request".
+[[nodiscard]] Check validate_isolation(std::string_view isolation);
+
 /// No zero or nonsensical limits (InvalidInput), and the model's stated need fits
 /// (ResourceLimitExceeded).
 [[nodiscard]] Check validate_profile(const SandboxProfile& profile,

@@ -1,10 +1,7 @@
 #include "runners/warm_runner.h"
 
 #include <algorithm>
-#include <array>
 #include <utility>
-
-#include <fmt/core.h>
 
 #include "base/pause.h"
 #include "runners/random.h"
@@ -40,13 +37,6 @@ void StartBackoff::note_failure(const SlmRunnerError& error) {
   }
   ++failed_starts_;
   last_failure_ = steady_clock::now();
-}
-
-std::expected<void, SlmRunnerError> validate_isolation(std::string_view isolation) {
-  constexpr std::array<std::string_view, 3> kKnown = {"shared", "agent", "request"};
-  if (std::ranges::find(kKnown, isolation) != kKnown.end()) return {};
-  return std::unexpected(SlmRunnerError(runner_error::InvalidInput{
-      "isolation", fmt::format("'{}' is none of shared, agent, request", isolation)}));
 }
 
 void fill_new(ExecutionMetadata& metadata, const SandboxProfile& profile) {

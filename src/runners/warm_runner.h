@@ -5,8 +5,6 @@
 
 #include <chrono>
 #include <expected>
-#include <string>
-#include <string_view>
 
 #include "symbiont/execution.h"
 #include "symbiont/runner.h"
@@ -31,9 +29,6 @@ class StartBackoff {
   unsigned failed_starts_ = 0;  // in a row
   std::chrono::steady_clock::time_point last_failure_;
 };
-
-/// "shared", "agent" or "request".
-[[nodiscard]] std::expected<void, SlmRunnerError> validate_isolation(std::string_view isolation);
 
 /// What every execution begins with; its id is new.
 void fill_new(ExecutionMetadata& metadata, const SandboxProfile& profile);
