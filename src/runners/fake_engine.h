@@ -9,6 +9,7 @@
 
 #include <atomic>
 #include <condition_variable>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -96,8 +97,12 @@ class FakeEngineProcess final : public sandbox::SandboxedProcess {
  public:
   FakeEngineProcess(const FakeEngineProcess&) = delete;
   FakeEngineProcess& operator=(const FakeEngineProcess&) = delete;
-  FakeEngineProcess(int pid, const sandbox::Attached& attached, const EngineScript& script)
-      : pid_(pid), input_(copy_of(attached.in)) {
+  using MemoryLimits = std::shared_ptr<std::vector<std::uint64_t>>;
+  FakeEngineProcess(int pid,
+                    const sandbox::Attached& attached,
+                    const EngineScript& script,
+                    MemoryLimits memory_limits)
+      : pid_(pid), input_(copy_of(attached.in)), memory_limits_(std::move(memory_limits)) {
     auto engine = std::make_unique<FakeEngine>(UniqueFd(copy_of(attached.in)),
                                                UniqueFd(copy_of(attached.out)),
                                                UniqueFd(copy_of(attached.err)));
@@ -122,7 +127,10 @@ class FakeEngineProcess final : public sandbox::SandboxedProcess {
     changed_.wait_until(lock, deadline, [this] { return verdict_.has_value(); });
     return verdict_;
   }
-  Status limit_memory(std::uint64_t /*bytes*/) override { return {}; }
+  Status limit_memory(std::uint64_t bytes) override {
+    memory_limits_->push_back(bytes);
+    return {};
+  }
   sandbox::Usage usage() override { return {.peak_memory_bytes = 1000, .cpu_time_us = 5000}; }
   const ControlReport& controls() const override { return controls_; }
 
@@ -135,6 +143,7 @@ class FakeEngineProcess final : public sandbox::SandboxedProcess {
   }
   const int pid_;
   const UniqueFd input_;
+  const MemoryLimits memory_limits_;
   const ControlReport controls_ = {{"memory", {ControlState::Enforced, "fake", ""}}};
   std::mutex mutex_;
   std::condition_variable changed_;
@@ -147,13 +156,16 @@ class FakeEngineLauncher final : public sandbox::Launcher {
   explicit FakeEngineLauncher(EngineScript script) : script_(std::move(script)) {}
   Result<std::unique_ptr<sandbox::SandboxedProcess>> spawn(const sandbox::Policy& /*policy*/,
                                                            sandbox::Attached attached) override {
-    return std::make_unique<FakeEngineProcess>(++spawned, attached, script_);
+    return std::make_unique<FakeEngineProcess>(++spawned, attached, script_, memory_limits);
   }
   Result<ControlReport> controls(const sandbox::Policy& /*policy*/) override {
     return ControlReport();
   }
 
   std::atomic<int> spawned = 0;
+  /// That were set, in order; for tests whose executions come one after the other.
+  const FakeEngineProcess::MemoryLimits memory_limits =
+      std::make_shared<std::vector<std::uint64_t>>();
 
  private:
   const EngineScript script_;

@@ -89,6 +89,13 @@ TEST_F(ProcessRunnerTest, AnswersAndStaysWarm) {
   EXPECT_EQ(runner_->get_info().version, "fake 1");
 }
 
+TEST_F(ProcessRunnerTest, AnIdleEngineIsHeldToWhatItWasMeasuredToHold) {
+  use(echo);
+  ASSERT_TRUE(runner_->execute("one").has_value());
+  ASSERT_TRUE(runner_->execute("two").has_value());
+  EXPECT_EQ(*launcher_->memory_limits, (std::vector<std::uint64_t>{1000, 0, 1000}));
+}
+
 TEST_F(ProcessRunnerTest, ManyThreadsTakeTurns) {
   use(echo);
   std::atomic<int> right = 0;
