@@ -64,7 +64,7 @@ def main():
     first = statistics.median(times[servers[0]["name"]])
     print(f"from a cold start to the first token, median of {options.rounds}:")
     for name, taken in times.items():
-        print(f"  {name:<16}{statistics.median(taken):>7.3f} s  ratio {statistics.median(taken) / first:.2f}")
+        print(f"  {name:<18}{statistics.median(taken):>7.3f} s  ratio {statistics.median(taken) / first:.2f}")
 
 
 if __name__ == "__main__":

@@ -96,7 +96,7 @@ def main():
     base = 1
     for server in servers:
         ask_all(server, 1, 4, base)  # warm
-    print(f"{'streams':>7}  {'server':<16}{'tokens/s':>9}{'ratio':>7}{'first p50 s':>13}{'ratio':>7}{'p99 s':>8}{'us/token':>10}")
+    print(f"{'streams':>7}  {'server':<18}{'tokens/s':>9}{'ratio':>7}{'first p50 s':>13}{'ratio':>7}{'p99 s':>8}{'us/token':>10}")
     for streams in (int(text) for text in options.streams.split(",")):
         rates = {server["name"]: [] for server in servers}
         used = {server["name"]: 0.0 for server in servers}
@@ -119,7 +119,7 @@ def main():
             times = sorted(firsts[server["name"]])
             median = statistics.median(times)
             last = times[min(len(times) - 1, int(len(times) * 0.99))]
-            print(f"{streams:>7}  {server['name']:<16}{rate:>9.1f}{rate / first_rate:>7.2f}{median:>13.3f}"
+            print(f"{streams:>7}  {server['name']:<18}{rate:>9.1f}{rate / first_rate:>7.2f}{median:>13.3f}"
                   f"{median / first_median:>7.2f}{last:>8.3f}"
                   + (f"{used[server['name']] / tokens[server['name']] * 1e6:>10.0f}" if server["pid"] else ""))
 

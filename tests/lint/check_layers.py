@@ -32,6 +32,7 @@ MAY_INCLUDE = {
     "cmd": WIRING,
     "cmd/symbiont-launcher": {"base", "ipc", "sandbox"},
     "cmd/symbiont-worker": {"base", "ipc", "sandbox", "worker"},
+    "cmd/symbiont-tuner": {"base", "worker"},
 }
 
 # What a folder sees of another one, where that is less than all of it: the worker may lock itself down and start nothing.

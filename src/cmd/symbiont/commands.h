@@ -16,6 +16,7 @@ void add_serve(CLI::App& app, Action& action);
 void add_key(CLI::App& app, Action& action);
 void add_models(CLI::App& app, Action& action);
 void add_config(CLI::App& app, Action& action);
+void add_tune(CLI::App& app, Action& action);
 void add_inspect(CLI::App& app, Action& action);
 void add_doctor(CLI::App& app, Action& action);
 void add_version(CLI::App& app, Action& action);

@@ -42,6 +42,7 @@ void add_commands(CLI::App& app,
   add_config(app, action);
   add_sandbox(app, action, program);
   add_runner(app, action, program);
+  add_tune(app, action);
 #endif
   add_inspect(app, action);
   add_doctor(app, action);
