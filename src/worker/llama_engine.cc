@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cstdio>
 #include <limits>
 #include <optional>
@@ -22,6 +23,7 @@ namespace {
 using ipc::fb::FailureKind;
 
 constexpr std::uint32_t kDefaultContext = 4096;
+constexpr std::int32_t kUsualPieceBytes = 32;
 
 template <auto Free>
 struct Deleter {
@@ -60,7 +62,7 @@ Outcome<ModelPtr> load_model(std::FILE* file,
 }
 
 std::string text_of_token(const llama_vocab* vocab, llama_token token, bool control) {
-  std::string text(32, '\0');
+  std::string text(kUsualPieceBytes, '\0');
   const auto size = [&text] { return static_cast<std::int32_t>(text.size()); };
   std::int32_t written = llama_token_to_piece(vocab, token, text.data(), size(), 0, control);
   if (written < 0) {
@@ -73,6 +75,18 @@ std::string text_of_token(const llama_vocab* vocab, llama_token token, bool cont
 
 std::string text_of_special(const llama_vocab* vocab, llama_token token) {
   return token == LLAMA_TOKEN_NULL ? std::string() : text_of_token(vocab, token, true);
+}
+
+/// Bytes of the longest token's text, at least 1.
+std::size_t measure_longest(const llama_vocab* vocab) {
+  std::array<char, kUsualPieceBytes> text{};
+  std::int32_t longest = 1;
+  for (llama_token token = 0; token < llama_vocab_n_tokens(vocab); ++token) {
+    const std::int32_t written =
+        llama_token_to_piece(vocab, token, text.data(), kUsualPieceBytes, 0, true);
+    longest = std::max(longest, written < 0 ? -written : written);  // negative: what it would take
+  }
+  return static_cast<std::size_t>(longest);
 }
 
 class Engine final : public LlamaEngine {
@@ -164,9 +178,7 @@ Outcome<void> Engine::make_context(const ipc::LoadRequest& load) {
   if (const char* text = llama_model_chat_template(model_.get(), nullptr)) template_.text = text;
   template_.bos_token = text_of_special(vocab_, llama_vocab_bos(vocab_));
   template_.eos_token = text_of_special(vocab_, llama_vocab_eos(vocab_));
-  for (llama_token token = 0; token < llama_vocab_n_tokens(vocab_); ++token) {
-    longest_piece_ = std::max(longest_piece_, text_of_token(vocab_, token, true).size());
-  }
+  longest_piece_ = measure_longest(vocab_);
   context_tokens_ = std::min(context_tokens_, llama_n_ctx(context_.get()));
   return {};
 }
@@ -185,22 +197,19 @@ Outcome<void> Engine::warm_up() {
     return std::unexpected(
         Failure{.kind = FailureKind::ModelInvalid, .message = "the model has no vocabulary"});
   }
+  // One decode makes the engine's threads and whatever else a first time makes.
   const TokenId last = llama_vocab_n_tokens(vocab_) - 1;
-  const std::size_t room = std::max<std::size_t>(context_tokens_ - 1, 1);
+  std::vector<BatchToken> batch(std::clamp<std::size_t>(context_tokens_, 1, 2));
   std::vector<TokenId> seen;
-  for (const std::size_t count : {std::min<std::size_t>(room, 2), std::size_t{1}}) {
-    if (seen.size() + count > context_tokens_) break;
-    std::vector<BatchToken> batch(count);
-    for (std::size_t i = 0; i < count; ++i) {
-      batch[i] = {.token = std::min(static_cast<TokenId>(i), last),
-                  .position = static_cast<std::uint32_t>(seen.size()),
-                  .sequence = 0,
-                  .wants_logits = i + 1 == count};
-      seen.push_back(batch[i].token);
-    }
-    const auto decoded = decode(batch, Outputs::Logits, [] { return false; });
-    if (!decoded.has_value()) return std::unexpected(decoded.error());
+  for (std::size_t i = 0; i < batch.size(); ++i) {
+    batch[i] = {.token = std::min(static_cast<TokenId>(i), last),
+                .position = static_cast<std::uint32_t>(i),
+                .sequence = 0,
+                .wants_logits = i + 1 == batch.size()};
+    seen.push_back(batch[i].token);
   }
+  const auto decoded = decode(batch, Outputs::Logits, [] { return false; });
+  if (!decoded.has_value()) return std::unexpected(decoded.error());
   ipc::ExecuteRequest request;
   request.temperature = 0.8F;
   request.top_p = 0.9F;
@@ -210,8 +219,8 @@ Outcome<void> Engine::warm_up() {
   request.grammar = "root ::= [^x]*";
   auto sampler = make_sampler(request, seen);
   if (!sampler.has_value()) return std::unexpected(std::move(sampler).error());
-  (void)piece((*sampler)->sample(0));
-  (void)logprobs(0, 0, 1);
+  (void)piece((*sampler)->sample(batch.size() - 1));
+  (void)logprobs(batch.size() - 1, 0, 1);
   (void)tokenize("Warm \xC3\xA4\xE2\x82\xAC 12 up.\n", true);
   (void)forget(0, 0);
   if (pooling_) {
