@@ -65,6 +65,9 @@ struct EngineOptions {
   std::size_t max_runners = 64;  ///< warm runners kept; the least recently used idle one goes
   std::function<void(float fraction)> on_load_progress;  ///< may be null
   std::size_t max_parallel = kDefaultParallel;  ///< executions that one worker decodes together
+  /// After an execution with isolation `request`, starts the next one's worker ahead where the
+  /// budget has room for it beside all that is warm.
+  bool spare_runners = false;
 };
 
 /// The whole pipeline in one call: access check, runner, execution, observer. Runners stay warm,

@@ -1,5 +1,6 @@
 #include "symbiont/engine.h"
 
+#include <optional>
 #include <span>
 #include <system_error>
 #include <thread>
@@ -15,6 +16,7 @@
 #include "base/result.h"
 #include "engine/quarantine.h"
 #include "engine/runner_cache.h"
+#include "engine/spares.h"
 
 namespace symbiont {
 namespace {
@@ -93,6 +95,12 @@ bool started_worker(const SlmRunner::Outcome& outcome) {
          (metadata.usage.prompt_tokens > 0 || Quarantine::is_death(outcome.error()));
 }
 
+/// Whether a worker can be started before anybody asks: engines of others may want to know more.
+bool has_spares(const Model& model) {
+  return model.isolation == Isolation::Request &&
+         std::holds_alternative<provider::LocalFile>(model.provider);
+}
+
 /// What the request and its grant say of an execution.
 void complete(ExecutionMetadata& metadata,
               const EngineRequest& request,
@@ -118,7 +126,9 @@ struct Engine::Impl {
         runners(std::move(options.runner_factory),
                 {options.max_runners, options.memory_budget_bytes},
                 std::chrono::steady_clock::now),
-        quarantine(std::chrono::steady_clock::now) {}
+        quarantine(std::chrono::steady_clock::now) {
+    if (options.spare_runners) spares.emplace(runners);
+  }
 
   /// Which profile an execution runs under; a request may name another one only where the
   /// configuration allows it.
@@ -149,6 +159,7 @@ struct Engine::Impl {
   std::size_t max_parallel;
   RunnerCache runners;
   Quarantine quarantine;
+  std::optional<Spares> spares;
   Mutex retiring_mutex;
   std::jthread retiring SYMBIONT_GUARDED_BY(retiring_mutex);  // ends what a reload has dropped
 };
@@ -191,7 +202,7 @@ SlmRunner::Outcome Engine::Impl::execute_on(const RunnerRequest& wanted,
   SYMBIONT_TRY_STATUS(check_capability(wanted.model, request.options));
   const RunnerCache::Key key = RunnerCache::key_of(wanted);
   SYMBIONT_TRY_STATUS(quarantine.check(key));
-  SYMBIONT_TRY(const std::shared_ptr<SlmRunner> runner, runners.get(wanted));
+  SYMBIONT_TRY(std::shared_ptr<SlmRunner> runner, runners.get(wanted));
   const std::uint64_t workers = runners.workers_of(wanted);
   SlmRunner::Outcome outcome = execute(*runner, request, sink, stop_token);
   runners.used(wanted, outcome);
@@ -205,6 +216,10 @@ SlmRunner::Outcome Engine::Impl::execute_on(const RunnerRequest& wanted,
     observer->on_worker_restart(request.agent, wanted.model.id);
   if (!outcome.has_value() && Quarantine::is_death(outcome.error()))
     quarantine.note(key, outcome.error());
+  if (spares.has_value() && has_spares(wanted.model)) {
+    runner.reset();  // its worker leaves room
+    spares->want(wanted);
+  }
   return outcome;
 }
 
@@ -215,12 +230,13 @@ SlmRunner::Outcome Engine::Impl::run(const EngineRequest& request,
                                      const std::stop_token& stop_token) {
   const Model& model = grant.model();
   const SandboxProfile& profile = grant.profile();
-  const RunnerRequest wanted{.model = model,
-                             .profile = profile,
-                             .agent = request.agent,
-                             .strict = strict,
-                             .on_load_progress = on_load_progress,
-                             .max_parallel = max_parallel};
+  const RunnerRequest wanted{
+      .model = model,
+      .profile = profile,
+      .agent = request.agent,
+      .strict = strict,
+      .on_load_progress = on_load_progress,
+      .max_parallel = model.isolation == Isolation::Request ? 1 : max_parallel};
   SlmRunner::Outcome outcome = execute_on(wanted, request, sink, stop_token);
   ExecutionMetadata metadata = outcome.has_value() ? outcome->metadata : outcome.error().metadata();
   complete(metadata, request, grant);

@@ -348,5 +348,39 @@ TEST(DefaultRunnerFactory, ChoosesTheRunnerByTheProvider) {
   EXPECT_NE(remote.error().get_if<runner_error::InitializationFailed>(), nullptr);
 }
 
+/// Tells when it was started ahead.
+class TellingRunner final : public EchoRunner {
+ public:
+  TellingRunner(std::vector<std::string>& scopes, std::promise<void>& started)
+      : EchoRunner(scopes), started_(started) {}
+  [[nodiscard]] Outcome execute_chat(std::span<const ChatMessage> messages,
+                                     const ExecutionOptions& options,
+                                     const TokenSink& sink,
+                                     std::stop_token stop_token) override {
+    Outcome outcome = EchoRunner::execute_chat(messages, options, sink, std::move(stop_token));
+    if (options.only_count) started_.set_value();
+    return outcome;
+  }
+
+ private:
+  std::promise<void>& started_;
+};
+
+TEST_F(EngineTest, ASpareOfAModelForOneRequestIsWarmBeforeTheNextOne) {
+  std::promise<void> started;
+  make_runner_ = [&] { return std::make_shared<TellingRunner>(scopes_, started); };
+  EngineOptions options;
+  options.spare_runners = true;
+  start(std::move(options));
+  ASSERT_TRUE(run("ann", "own").has_value()) << "one that stays needs no spare";
+  EXPECT_EQ(made_, 1);
+  const auto first = run("ann", "once");
+  ASSERT_TRUE(first.has_value());
+  EXPECT_GT(first->metadata.timing.load_ms, 0);
+  ASSERT_EQ(started.get_future().wait_for(std::chrono::seconds(20)), std::future_status::ready);
+  EXPECT_EQ(made_, 3);
+  engine_.reset();
+}
+
 }  // namespace
 }  // namespace symbiont

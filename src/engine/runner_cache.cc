@@ -10,6 +10,10 @@
 namespace symbiont {
 namespace {
 
+RunnerCache::Key spare_key(const RunnerRequest& request) {
+  return {request.model.id, request.profile.name, std::string(), true};
+}
+
 std::uint64_t memory_limit(const SandboxProfile& profile) {
   return profile.resources.max_memory_mb << 20U;
 }
@@ -33,7 +37,7 @@ std::shared_ptr<SlmRunner> RunnerCache::evict_one(const Key* but) {
 RunnerCache::Key RunnerCache::key_of(const RunnerRequest& request) {
   const bool shared = request.model.isolation == Isolation::Shared;
   return {request.model.id, request.profile.name,
-          shared ? std::string() : std::string(request.agent)};
+          shared ? std::string() : std::string(request.agent), false};
 }
 
 std::uint64_t RunnerCache::memory_bytes(const Key* but) {
@@ -49,58 +53,90 @@ std::uint64_t RunnerCache::memory_bytes(const Key* but) {
   return bytes;
 }
 
+bool RunnerCache::has_room(const SandboxProfile& profile, const Key* key) {
+  if (key == nullptr && entries_.size() >= bounds_.max_runners) return false;
+  return bounds_.memory_bytes == 0 ||
+         memory_bytes(key) + memory_limit(profile) <= bounds_.memory_bytes;
+}
+
 std::expected<RunnerCache::Runners, SlmRunnerError> RunnerCache::make_room(
     const SandboxProfile& profile, const Key* key) {
   using runner_error::ResourceLimitExceeded;
-  const std::uint64_t wanted = memory_limit(profile);
-  const auto fits = [&]() SYMBIONT_REQUIRES(mutex_) {
-    return (key != nullptr || entries_.size() < bounds_.max_runners) &&
-           (bounds_.memory_bytes == 0 || memory_bytes(key) + wanted <= bounds_.memory_bytes);
-  };
   Runners evicted;
-  while (!fits()) {
+  while (!has_room(profile, key)) {
     evicted.push_back(evict_one(key));
-    if (evicted.back() != nullptr) continue;
+    if (evicted.back() != nullptr || abandon_spare()) continue;
     if (key == nullptr && entries_.size() >= bounds_.max_runners) {
       return std::unexpected(SlmRunnerError(
           ResourceLimitExceeded{"runners", bounds_.max_runners, bounds_.max_runners + 1}));
     }
-    return std::unexpected(SlmRunnerError(
-        ResourceLimitExceeded{"memory budget", bounds_.memory_bytes, memory_bytes(key) + wanted}));
+    return std::unexpected(SlmRunnerError(ResourceLimitExceeded{
+        "memory budget", bounds_.memory_bytes, memory_bytes(key) + memory_limit(profile)}));
   }
   return evicted;
 }
 
 std::expected<std::shared_ptr<SlmRunner>, SlmRunnerError> RunnerCache::get(
     const RunnerRequest& request) {
-  const Key key = key_of(request);
+  const bool passes = request.model.isolation == Isolation::Request;
+  const Key key = passes ? spare_key(request) : key_of(request);
   // Declared first: their workers end after the lock is released.
   Runners evicted;
   std::shared_ptr<SlmRunner> outdated;
+  std::shared_ptr<SlmRunner> runner;
   const MutexLock lock(mutex_);
-  if (request.model.isolation == Isolation::Request) {
-    SYMBIONT_TRY(evicted, make_room(request.profile, nullptr));
-    SYMBIONT_TRY(std::shared_ptr<SlmRunner> passing, factory_(request));
-    passing_.push_back({passing, memory_limit(request.profile)});
-    return passing;
-  }
   if (const auto found = entries_.find(key); found != entries_.end()) {
     Entry& entry = found->second;
-    if (entry.model == request.model && entry.profile == request.profile) {
+    const bool same = entry.model == request.model && entry.profile == request.profile;
+    if (same && !passes) {
       if (!is_busy(entry)) {
         SYMBIONT_TRY(evicted, make_room(request.profile, &key));
       }
       entry.last_use = clock_();
       return entry.runner;
     }
-    outdated = std::move(entry.runner);
+    (same ? runner : outdated) = std::move(entry.runner);
     entries_.erase(found);
   }
   SYMBIONT_TRY(evicted, make_room(request.profile, nullptr));
   // Making one opens a file and looks at its header; no worker starts.
-  SYMBIONT_TRY(std::shared_ptr<SlmRunner> runner, factory_(request));
-  entries_[key] = {runner, clock_(), request.model, request.profile};
+  if (runner == nullptr) {
+    SYMBIONT_TRY(runner, factory_(request));
+  }
+  if (passes) {
+    passing_.push_back({runner, memory_limit(request.profile)});
+  } else {
+    entries_[key] = {runner, clock_(), request.model, request.profile};
+  }
   return runner;
+}
+
+std::optional<RunnerCache::Spare> RunnerCache::begin_spare(const RunnerRequest& request) {
+  const MutexLock lock(mutex_);
+  if (entries_.contains(spare_key(request)) || !has_room(request.profile, nullptr)) return {};
+  auto runner = factory_(request);
+  if (!runner.has_value()) return {};
+  Spare spare{.runner = *std::move(runner), .abandoned = std::stop_source()};
+  passing_.push_back({spare.runner, memory_limit(request.profile), spare.abandoned});
+  return spare;
+}
+
+void RunnerCache::keep_spare(const RunnerRequest& request, Spare spare, std::uint64_t held) {
+  const MutexLock lock(mutex_);
+  if (spare.abandoned.stop_requested()) return;
+  std::erase_if(passing_, [&](const Passing& one) { return one.abandoned == spare.abandoned; });
+  Entry& entry = entries_[spare_key(request)];
+  entry = {std::move(spare.runner), clock_(), request.model, request.profile};
+  if (held > 0) entry.held = held;
+}
+
+bool RunnerCache::abandon_spare() {
+  const auto starting = std::ranges::find_if(
+      passing_, [](const Passing& passing) { return passing.abandoned.stop_possible(); });
+  if (starting == passing_.end()) return false;
+  starting->abandoned.request_stop();
+  passing_.erase(starting);
+  return true;
 }
 
 void RunnerCache::used(const RunnerRequest& request, const SlmRunner::Outcome& outcome) {

@@ -9,6 +9,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <stop_token>
 #include <string>
 #include <tuple>
 #include <vector>
@@ -36,9 +37,10 @@ class RunnerCache {
   RunnerCache(RunnerFactory factory, RunnerBounds bounds, Clock clock)
       : factory_(std::move(factory)), bounds_(bounds), clock_(std::move(clock)) {}
 
-  /// The runner for a request, made when there is none. `request` isolation always makes one that
-  /// is not kept. ResourceLimitExceeded ("runners", "memory budget") when what is busy leaves no
-  /// room. The caller keeps it during its execution and then says by used() what came of it.
+  /// The runner for a request, made when there is none. `request` isolation always gets one that
+  /// nobody has used, a spare one or a new one, and that is not kept. ResourceLimitExceeded
+  /// ("runners", "memory budget") when what is busy leaves no room. The caller keeps it during its
+  /// execution and then says by used() what came of it.
   [[nodiscard]] std::expected<std::shared_ptr<SlmRunner>, SlmRunnerError> get(
       const RunnerRequest& request);
   void used(const RunnerRequest& request, const SlmRunner::Outcome& outcome);
@@ -47,11 +49,21 @@ class RunnerCache {
   /// Says that an execution started a worker, when there were `before` of them; of several at once
   /// the first one counts. True when that worker took the place of another.
   bool note_worker(const RunnerRequest& request, std::uint64_t before);
+  /// A runner that is being started for a later request.
+  struct Spare {
+    std::shared_ptr<SlmRunner> runner;
+    std::stop_source abandoned;  ///< its room is needed: whoever starts it ends it
+  };
+  /// A runner to become the spare of requests like this one, unless there is one, or no room beside
+  /// what is warm. The caller starts it, and hands it over with the bytes that it holds (0:
+  /// unknown).
+  [[nodiscard]] std::optional<Spare> begin_spare(const RunnerRequest& request);
+  void keep_spare(const RunnerRequest& request, Spare spare, std::uint64_t held);
   /// Ends runners that nobody has used for so long; how many.
   std::size_t unload_idle(std::chrono::milliseconds unused_for);
 
-  /// What tells runners apart: model, profile, agent (empty when shared).
-  using Key = std::tuple<std::string, std::string, std::string>;
+  /// What tells runners apart: model, profile, agent (empty when shared), whether it is a spare.
+  using Key = std::tuple<std::string, std::string, std::string, bool>;
   [[nodiscard]] static Key key_of(const RunnerRequest& request);
 
   using Runners = std::vector<std::shared_ptr<SlmRunner>>;
@@ -72,6 +84,7 @@ class RunnerCache {
   struct Passing {
     std::weak_ptr<SlmRunner> runner;
     std::uint64_t memory_bytes = 0;
+    std::stop_source abandoned{std::nostopstate};  ///< of a spare that is being started
   };
   /// Takes out idle runners, least recently used first, until one of `profile` can be busy beside
   /// those that are: a new one, or the kept one of `key`, which stays. The caller destroys them
@@ -81,6 +94,11 @@ class RunnerCache {
       SYMBIONT_REQUIRES(mutex_);
   [[nodiscard]] std::shared_ptr<SlmRunner> evict_one(const Key* but) SYMBIONT_REQUIRES(mutex_);
   [[nodiscard]] std::uint64_t memory_bytes(const Key* but) SYMBIONT_REQUIRES(mutex_);
+  /// Whether one of `profile` can be busy beside all that are kept, but the one of `key`.
+  [[nodiscard]] bool has_room(const SandboxProfile& profile, const Key* key)
+      SYMBIONT_REQUIRES(mutex_);
+  /// Gives up a spare that is being started; false: there is none.
+  [[nodiscard]] bool abandon_spare() SYMBIONT_REQUIRES(mutex_);
   [[nodiscard]] static bool is_busy(const Entry& entry) { return entry.runner.use_count() > 1; }
 
   const RunnerFactory factory_;

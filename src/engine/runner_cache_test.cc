@@ -3,7 +3,10 @@
 #include "engine/runner_cache.h"
 
 #include <csignal>
+#include <memory>
+#include <optional>
 #include <string>
+#include <utility>
 
 #include <gtest/gtest.h>
 
@@ -177,7 +180,7 @@ SlmRunnerError death(VerdictKind kind, int signal = 0) {
 
 TEST_F(RunnerCacheTest, ThreeDeathsInAMinuteSetARunnerAsideForFive) {
   Quarantine quarantine(clock());
-  const RunnerCache::Key mine{"m", "p", "ann"};
+  const RunnerCache::Key mine{"m", "p", "ann", false};
   for (int i = 0; i < 3; ++i) {
     EXPECT_TRUE(quarantine.check(mine).has_value());
     quarantine.note(mine, death(VerdictKind::Signaled, SIGSEGV));
@@ -186,14 +189,15 @@ TEST_F(RunnerCacheTest, ThreeDeathsInAMinuteSetARunnerAsideForFive) {
   const auto refused = quarantine.check(mine);
   ASSERT_FALSE(refused.has_value());
   EXPECT_NE(refused.error().message().find("it died"), std::string::npos);
-  EXPECT_TRUE(quarantine.check({"m", "p", "bob"}).has_value()) << "another agent's is not touched";
+  EXPECT_TRUE(quarantine.check({"m", "p", "bob", false}).has_value())
+      << "another agent's is not touched";
   now_ += kQuarantine;
   EXPECT_TRUE(quarantine.check(mine).has_value());
 }
 
 TEST_F(RunnerCacheTest, DeathsFarApartAreForgiven) {
   Quarantine quarantine(clock());
-  const RunnerCache::Key key{"m", "p", "ann"};
+  const RunnerCache::Key key{"m", "p", "ann", false};
   for (int i = 0; i < 10; ++i) {
     quarantine.note(key, death(VerdictKind::MemoryLimit));
     now_ += seconds(31);
@@ -207,6 +211,74 @@ TEST(Quarantine, WhatIsADeath) {
   EXPECT_FALSE(Quarantine::is_death(death(VerdictKind::Signaled, SIGKILL))) << "from outside";
   EXPECT_FALSE(Quarantine::is_death(death(VerdictKind::TimeLimit)));
   EXPECT_FALSE(Quarantine::is_death(death(VerdictKind::Running)));
+}
+
+TEST_F(RunnerCacheTest, ASpareIsForOneExecution) {
+  model_.isolation = Isolation::Request;
+  RunnerCache runners = cache({.max_runners = 64, .memory_bytes = 2000ULL << 20U});
+  auto spare = runners.begin_spare(request(""));
+  ASSERT_TRUE(spare.has_value());
+  const SlmRunner* kept = spare->runner.get();
+  runners.keep_spare(request(""), *std::exchange(spare, std::nullopt), 100ULL << 20U);
+  EXPECT_FALSE(runners.begin_spare(request("")).has_value()) << "one is enough";
+  const auto first = runners.get(request("a"));
+  ASSERT_TRUE(first.has_value());
+  EXPECT_EQ(first->get(), kept) << "whoever asks";
+  const auto second = runners.get(request("a"));
+  ASSERT_TRUE(second.has_value());
+  EXPECT_NE(second->get(), kept);
+  EXPECT_EQ(made_, 2);
+}
+
+TEST_F(RunnerCacheTest, ASpareTakesNobodysRoom) {
+  RunnerCache runners = cache({.max_runners = 64, .memory_bytes = 600ULL << 20U});
+  ASSERT_TRUE(runners.get(request("a")).has_value());
+  runners.used(request("a"), held(200));
+  model_.isolation = Isolation::Request;
+  EXPECT_FALSE(runners.begin_spare(request("")).has_value()) << "200 + 512 MB do not fit";
+}
+
+TEST_F(RunnerCacheTest, ASpareThatIsStartingMakesRoom) {
+  RunnerCache runners = cache({.max_runners = 64, .memory_bytes = 600ULL << 20U});
+  model_.isolation = Isolation::Request;
+  const auto spare = runners.begin_spare(request(""));
+  ASSERT_TRUE(spare.has_value());
+  const auto needed = runners.get(request("a"));
+  EXPECT_TRUE(needed.has_value());
+  EXPECT_TRUE(spare->abandoned.stop_requested());
+  runners.keep_spare(request(""), *spare, 0);
+  const auto other = runners.get(request("b"));
+  EXPECT_FALSE(other.has_value()) << "one that was given up is not kept";
+}
+
+TEST_F(RunnerCacheTest, ASpareMakesRoomAndGoesWhenNobodyNeedsIt) {
+  RunnerCache runners = cache({.max_runners = 64, .memory_bytes = 600ULL << 20U});
+  const auto keep = [&] {
+    model_.isolation = Isolation::Request;
+    auto spare = runners.begin_spare(request(""));
+    ASSERT_TRUE(spare.has_value());
+    runners.keep_spare(request(""), *std::exchange(spare, std::nullopt), 0);
+    model_.isolation = Isolation::Agent;
+  };
+  keep();
+  EXPECT_TRUE(runners.get(request("a")).has_value()) << "in the spare's place";
+  EXPECT_EQ(runners.unload_idle(seconds(0)), 1U);
+  keep();
+  now_ += seconds(10);
+  EXPECT_EQ(runners.unload_idle(seconds(10)), 1U);
+}
+
+TEST_F(RunnerCacheTest, ASpareOfAnotherConfigurationIsNotUsed) {
+  RunnerCache runners = cache({});
+  model_.isolation = Isolation::Request;
+  auto spare = runners.begin_spare(request(""));
+  ASSERT_TRUE(spare.has_value());
+  const std::weak_ptr<SlmRunner> outdated = spare->runner;
+  runners.keep_spare(request(""), *std::exchange(spare, std::nullopt), 0);
+  profile_.resources.max_memory_mb = 64;
+  EXPECT_TRUE(runners.get(request("a")).has_value());
+  EXPECT_TRUE(outdated.expired());
+  EXPECT_EQ(made_, 2);
 }
 
 }  // namespace

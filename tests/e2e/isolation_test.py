@@ -1,5 +1,5 @@
 """What one agent can learn of another's prompts on a worker that they share: by how long an answer takes to begin, and by what
-is said of cached tokens."""
+is said of cached tokens; and that an execution with a worker of its own gets a fresh one."""
 
 import json
 import pathlib
@@ -7,7 +7,8 @@ import tempfile
 import time
 import unittest
 
-from serve_daemon import MODEL, Daemon, key_command
+from cli_test import descendants
+from serve_daemon import MODEL, Daemon, key_command, until
 
 CONFIG = """
 [slm]
@@ -69,6 +70,62 @@ class SharedWorker(unittest.TestCase):
         self.assertLess(other_cached, OWN_TEMPLATE)
         self.assertGreater(other, own * TELLS_APART)
         self.assertGreater(other, again * TELLS_APART, "its own is remembered")
+
+
+class WorkerOfItsOwn(unittest.TestCase):
+    """isolation = "request": each execution has a worker that nobody used, which usually stands ready."""
+
+    def setUp(self):
+        temporary = tempfile.TemporaryDirectory()
+        self.addCleanup(temporary.cleanup)
+        config = pathlib.Path(temporary.name) / "symbiont.toml"
+        config.write_text(CONFIG.replace('"shared"', '"request"').replace('keys_file = "%(keys)s"', "") % {"model": MODEL})
+        self.daemon = Daemon("--config", str(config))
+        self.addCleanup(self.daemon.stop)
+
+    def workers(self):
+        """The confined processes that run; the first process of a tree bears the same name before it starts one."""
+        found = set()
+        for pid in descendants(self.daemon.process.pid):
+            try:
+                if "symbiont-worker" in pathlib.Path(f"/proc/{pid}/cmdline").read_text():
+                    found.add(pid)
+            except OSError:
+                pass  # it has ended
+        return found
+
+    def ask(self):
+        """The log's line of one execution."""
+        count = len(self.daemon.events("execution"))
+        self.assertEqual(self.daemon.chat(SECRET[:300], max_tokens=2)[0], 200)
+        self.assertTrue(until(lambda: len(self.daemon.events("execution")) > count))
+        return self.daemon.events("execution")[-1]
+
+    def test_the_next_one_is_fresh_and_stands_ready(self):
+        self.assertGreater(self.ask()["load_ms"], 0)
+        self.assertTrue(until(self.workers))
+        for _ in range(3):
+            before = self.workers()
+            self.assertEqual(len(before), 1)
+            self.assertTrue(until(self.is_idle))
+            execution = self.ask()
+            self.assertEqual(execution["load_ms"], 0)
+            self.assertEqual(execution["cached_tokens"], 0)
+            self.assertTrue(until(lambda used=before: self.workers() and not self.workers() & used), "the used one has ended")
+
+    def is_idle(self):
+        """Whether the worker has loaded and waits: its processor time stands still."""
+        def used():
+            return [pathlib.Path(f"/proc/{pid}/schedstat").read_text().split()[0] for pid in self.workers()]
+        before = used()
+        time.sleep(0.1)
+        return before == used()
+
+    def test_one_that_is_being_started_holds_nothing_up(self):
+        self.ask()
+        begin = time.monotonic()
+        self.assertEqual(self.daemon.stop(), 0)
+        self.assertLess(time.monotonic() - begin, 5)
 
 
 if __name__ == "__main__":

@@ -161,6 +161,7 @@ class Gateway {
     EngineOptions engine_options;
     engine_options.max_parallel = limits.max_parallel;
     engine_options.memory_budget_bytes = memory_budget(limits);
+    engine_options.spare_runners = true;
     engine_options.observer = std::make_shared<observe::Observers>(std::move(all));
     return engine_options;
   }
