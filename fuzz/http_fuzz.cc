@@ -34,8 +34,8 @@ struct World {
     gateway.engine = &engine;
     gateway.dispatcher = &dispatcher;
     gateway.metrics_text = [] { return std::string("up 1\n"); };
-    gateway.reload = []() -> std::expected<void, std::string> {
-      return std::unexpected("no file");
+    gateway.reload = [] {
+      return []() -> std::expected<void, std::string> { return std::unexpected("no file"); };
     };
   }
 
@@ -112,6 +112,11 @@ void check_handler(World& world, const Request& request, bool fails) {
   Handled handled = match->route->handler(world.gateway, routed);
   if (!handled.has_value()) return check_error(handled.error(), match->route->render_error, routed);
   if (const auto* response = std::get_if<Response>(&*handled)) return check_response(*response);
+  if (const auto* later = std::get_if<Later>(&*handled)) {
+    const auto answer = later->work()();
+    if (answer.has_value()) return check_response(*answer);
+    return check_error(answer.error(), match->route->render_error, routed);
+  }
   check_plan(std::get<Plan>(std::move(*handled)), fails);
 }
 

@@ -7,6 +7,7 @@
 
 #include <cstddef>
 #include <expected>
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -73,7 +74,14 @@ struct Plan {
 };
 inline constexpr std::size_t kMaxChoices = 8;
 
-using Reply = std::variant<Response, Plan>;
+/// Something that takes a while: `work` is called on another thread, and what it gives back on the
+/// loop's.
+struct Later {
+  using Then = std::function<std::expected<Response, ApiError>()>;
+  std::function<Then()> work;
+};
+
+using Reply = std::variant<Response, Plan, Later>;
 using Handled = std::expected<Reply, ApiError>;
 
 }  // namespace symbiont::api

@@ -1,7 +1,11 @@
 #include "api/connection.h"
 
 #include <algorithm>
+#include <optional>
 #include <utility>
+#include <variant>
+
+#include <boost/asio/this_coro.hpp>
 
 #include "api/openai/errors.h"
 #include "api/plan_in_progress.h"
@@ -219,9 +223,27 @@ awaitable<bool> Connection::send_error(const ApiError& error) {
   co_return co_await send(unknown, std::move(response));
 }
 
+awaitable<Handled> Connection::wait_for(const Later& later) {
+  const auto executor = co_await boost::asio::this_coro::executor;
+  const auto then = std::make_shared<std::optional<Later::Then>>();
+  const std::weak_ptr<Signal> mine = std::shared_ptr<Signal>(shared_from_this(), &signal_);
+  service_.run_aside(executor, later.work, [then, mine](const Later::Then& given) {
+    *then = given;
+    if (const auto signal = mine.lock()) signal->notify();
+  });
+  deadline_ = Clock::time_point::max();
+  while (!then->has_value())
+    co_await signal_.wait();
+  co_return (**then)();
+}
+
 awaitable<bool> Connection::answer(const Route& route, Request& request) {
   Handled handled = route.handler(service_.gateway(), request);
   release(request.body);
+  if (handled.has_value() && std::holds_alternative<Later>(*handled)) {
+    const Later later = std::get<Later>(*std::move(handled));
+    handled = co_await wait_for(later);
+  }
   if (!handled.has_value()) {
     Response response = route.render_error(handled.error(), request);
     co_return co_await send(request, std::move(response));

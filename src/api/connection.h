@@ -57,6 +57,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void start_reading(std::size_t bytes);
 
   [[nodiscard]] boost::asio::awaitable<bool> answer(const Route& route, Request& request);
+  [[nodiscard]] boost::asio::awaitable<Handled> wait_for(const Later& later);
   [[nodiscard]] boost::asio::awaitable<bool> carry_out(const Route& route,
                                                        const Request& request,
                                                        Plan plan);

@@ -19,8 +19,10 @@ namespace symbiont::api {
 struct Gateway {
   Engine* engine = nullptr;          ///< never null while serving
   Dispatcher* dispatcher = nullptr;  ///< never null while serving
-  /// Reads the configuration again; the error is one line for an administrator. May be null.
-  std::function<std::expected<void, std::string>()> reload;
+  /// Reads the configuration again, on any thread, which may take a while; what comes back takes it
+  /// over, on the loop's. The error is one line for an administrator. May be null.
+  using TakeOver = std::function<std::expected<void, std::string>()>;
+  std::function<TakeOver()> reload;
   std::function<std::string()> metrics_text;  ///< Prometheus text; may be null
   std::chrono::milliseconds execution_timeout = std::chrono::minutes(5);  ///< set by the server
   std::int64_t started_at = 0;                                            ///< seconds since 1970

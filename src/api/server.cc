@@ -46,12 +46,16 @@ struct Server::Impl {
         service(std::move(service_in)),
         log(log_in),
         bell(loop, bell_in.release()) {}
+  Impl(const Impl&) = delete;
+  Impl& operator=(const Impl&) = delete;
+  ~Impl() { service.end_aside(); }
 
   awaitable<void> accept_from(Listener& listener, asio::posix::stream_descriptor& descriptor);
   void start_connection(UniqueFd fd, const Listener& listener);
   void reject(UniqueFd fd);
   awaitable<void> answer_bell();
   awaitable<void> sweep();
+  void reload();
   awaitable<void> handle_signals();
   awaitable<void> drain();
   void begin_drain();
@@ -206,16 +210,23 @@ awaitable<void> Server::Impl::drain() {
   loop.stop();
 }
 
+void Server::Impl::reload() {
+  if (service.gateway().reload == nullptr) {
+    log.warning("reload_ignored", {{"message", "there is no configuration to read again"}});
+    return;
+  }
+  service.run_aside(loop.get_executor(), service.gateway().reload,
+                    [](const Gateway::TakeOver& take_over) {
+                      (void)take_over().has_value();  // has logged what was wrong
+                    });
+}
+
 awaitable<void> Server::Impl::handle_signals() {
   while (true) {
     const auto [error, signal] = co_await signals.async_wait(kTuple);
     if (error) co_return;
     if (signal == SIGHUP) {
-      if (service.gateway().reload == nullptr) {
-        log.warning("reload_ignored", {{"message", "there is no configuration to read again"}});
-      } else {
-        (void)service.gateway().reload().has_value();  // has logged what was wrong
-      }
+      reload();
       continue;
     }
     if (is_draining) ::_exit(128 + signal);

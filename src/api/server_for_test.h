@@ -14,6 +14,7 @@
 #include <chrono>
 #include <condition_variable>
 #include <cstring>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -182,6 +183,7 @@ class ServerFixture : public ::testing::Test {
     Gateway gateway;
     gateway.engine = &*engine_;
     gateway.dispatcher = &*dispatcher_;
+    gateway.reload = reload_;
     auto server =
         Server::create({.settings = settings, .drain_time = drain_time}, std::move(gateway), log_);
     ASSERT_TRUE(server.has_value()) << server.error().message();
@@ -252,6 +254,7 @@ class ServerFixture : public ::testing::Test {
     return false;
   }
 
+  std::function<Gateway::TakeOver()> reload_;  // set before start()
   observe::EventLog log_{STDERR_FILENO};
   std::optional<Engine> engine_;
   std::optional<Dispatcher> dispatcher_;

@@ -2,6 +2,7 @@
 
 #include <cstdlib>
 #include <filesystem>
+#include <future>
 
 #include <gmock/gmock.h>
 
@@ -222,6 +223,32 @@ TEST_F(KeyedServerTest, AKeyIsAnAgentWithScopes) {
   EXPECT_EQ(call("DELETE", "/admin/executions/" + id, {}, bearer(root)).status, 200);
   EXPECT_TRUE(wait_executions(0));
   EXPECT_EQ(call("DELETE", "/admin/executions/" + id, {}, bearer(root)).status, 404);
+}
+
+TEST_F(KeyedServerTest, AConfigurationThatTakesLongToReadHoldsNobodyUp) {
+  const NewKey root = make("root", Scopes().with(Scope::Admin));
+  std::promise<void> reading;
+  std::promise<void> may_end;
+  std::thread::id loop;
+  std::thread::id reader;
+  reload_ = [&]() -> Gateway::TakeOver {
+    reader = std::this_thread::get_id();
+    reading.set_value();
+    may_end.get_future().wait_for(std::chrono::seconds(20));
+    return [&]() -> std::expected<void, std::string> {
+      loop = std::this_thread::get_id();
+      return {};
+    };
+  };
+  start(settings_);
+  TestClient client(port_);
+  client.send(request("POST", "/admin/reload", {}, bearer(root) + "Connection: close\r\n"));
+  ASSERT_EQ(reading.get_future().wait_for(std::chrono::seconds(20)), std::future_status::ready);
+  EXPECT_EQ(call("GET", "/healthz").status, 200) << "while it is read";
+  may_end.set_value();
+  EXPECT_EQ(split(client.receive()).status, 200);
+  EXPECT_EQ(loop, thread_.get_id()) << "it is taken over on the loop's thread";
+  EXPECT_NE(reader, loop);
 }
 
 TEST_F(KeyedServerTest, RevokedAndExpiredKeysStopWorking) {

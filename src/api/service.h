@@ -10,6 +10,10 @@
 #include <memory>
 #include <utility>
 
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/thread_pool.hpp>
+
 #include "symbiont/slm.h"
 
 #include "api/doorbell.h"
@@ -60,6 +64,17 @@ class Service {
   [[nodiscard]] const std::shared_ptr<Doorbell>& doorbell() const { return doorbell_; }
   [[nodiscard]] observe::EventLog& log() { return *log_; }
   void set_policies(Policies policies);
+  /// Calls `work` on a thread beside the loop, one after the other, and then, on `loop`, `done`
+  /// with what it gave back.
+  template <typename Work, typename Done>
+  void run_aside(boost::asio::any_io_executor loop, Work work, Done done) {
+    boost::asio::post(*aside_,
+                      [loop = std::move(loop), work = std::move(work), done = std::move(done)] {
+                        boost::asio::post(loop, [done, value = work()] { done(value); });
+                      });
+  }
+  /// Waits for what runs aside, which tells the loop: before the loop goes away.
+  void end_aside() { aside_->join(); }
 
   std::size_t body_bytes_in_flight = 0;
   std::size_t busy_connections = 0;  ///< with a request that is not answered yet
@@ -71,6 +86,7 @@ class Service {
   Policies policies_;
   std::shared_ptr<Doorbell> doorbell_;  // executions ring that outlive their request
   observe::EventLog* log_;
+  std::unique_ptr<boost::asio::thread_pool> aside_ = std::make_unique<boost::asio::thread_pool>(1);
 };
 
 }  // namespace symbiont::api

@@ -30,12 +30,17 @@ Handled reload(Gateway& gateway, const Request& /*request*/) {
                                     .message = "This server was started without a configuration.",
                                     .code = "no_configuration"});
   }
-  if (auto done = gateway.reload(); !done.has_value()) {
-    return std::unexpected(ApiError{.kind = ErrorKind::InvalidRequest,
-                                    .message = done.error(),
-                                    .code = "invalid_configuration"});
-  }
-  return Response{.body = dump({{"reloaded", true}})};
+  const auto answer = [](const Gateway::TakeOver& take_over) -> std::expected<Response, ApiError> {
+    if (auto done = take_over(); !done.has_value()) {
+      return std::unexpected(ApiError{.kind = ErrorKind::InvalidRequest,
+                                      .message = done.error(),
+                                      .code = "invalid_configuration"});
+    }
+    return Response{.body = dump({{"reloaded", true}})};
+  };
+  return Later{[read = gateway.reload, answer] {
+    return [take_over = read(), answer] { return answer(take_over); };
+  }};
 }
 
 }  // namespace symbiont::api::admin

@@ -170,7 +170,7 @@ class Gateway {
     api::Gateway gateway;
     gateway.engine = &engine_;
     gateway.dispatcher = &dispatcher_;
-    if (has_config(options_)) gateway.reload = [this] { return reload(); };
+    if (has_config(options_)) gateway.reload = [this] { return read_again(); };
     gateway.metrics_text = [this] {
       const DispatcherCounts counts = dispatcher_.counts();
       metrics_->set_load(counts.queued, counts.running);
@@ -181,24 +181,30 @@ class Gateway {
     return gateway;
   }
 
-  /// All of the configuration, or nothing of it.
-  std::expected<void, std::string> reload() {
-    const auto failed = [this](const std::string& message) -> std::unexpected<std::string> {
-      log_.error("reload_failed", {{"message", message}});
-      return std::unexpected<std::string>(
-          "The configuration was not taken over; the log says why.");
+  using Taken = std::expected<void, std::string>;
+
+  Taken reload_failed(const std::string& message) {
+    log_.error("reload_failed", {{"message", message}});
+    return std::unexpected<std::string>("The configuration was not taken over; the log says why.");
+  }
+
+  /// All of the configuration, or nothing of it. Reads it here, beside the loop.
+  api::Gateway::TakeOver read_again() {
+    const auto failed = [this](const std::string& message) {
+      return [this, message] { return reload_failed(message); };
     };
     auto slm = load_served(options_);
     if (!slm.has_value()) return failed(slm.error().message);
     auto catalog = ModelCatalog::create(*slm);
     if (!catalog.has_value()) return failed(catalog.error().message());
-    if (auto applied = server_->apply(slm->server); !applied.has_value()) {
-      return failed(applied.error().message());
-    }
-    const std::size_t models = catalog->list_models().size();
-    engine_.reload(*std::move(catalog));
-    log_.info("reloaded", {{"models", models}});
-    return {};
+    return [this, settings = slm->server, catalog = *std::move(catalog)]() -> Taken {
+      if (auto applied = server_->apply(settings); !applied.has_value()) {
+        return reload_failed(applied.error().message());
+      }
+      engine_.reload(catalog);
+      log_.info("reloaded", {{"models", catalog.list_models().size()}});
+      return {};
+    };
   }
 
   const ServeOptions options_;
