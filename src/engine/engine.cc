@@ -214,9 +214,9 @@ SlmRunner::Outcome Engine::Impl::execute_on(const RunnerRequest& wanted,
   const bool is_restart = started_worker(outcome) && runners.note_worker(wanted, workers);
   if (is_restart && observer != nullptr)
     observer->on_worker_restart(request.agent, wanted.model.id);
-  if (!outcome.has_value() && Quarantine::is_death(outcome.error()))
+  if (!outcome.has_value() && Quarantine::is_death(outcome.error())) {
     quarantine.note(key, outcome.error());
-  if (spares.has_value() && has_spares(wanted.model)) {
+  } else if (spares.has_value() && has_spares(wanted.model)) {
     runner.reset();  // its worker leaves room
     spares->want(wanted);
   }

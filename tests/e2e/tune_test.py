@@ -78,16 +78,23 @@ class TuneTest(Folder):
     def test_mistakes_are_named_and_leave_nothing(self):
         bad = self.folder / "bad.gguf"
         bad.write_bytes(b"GGUF" + bytes(100))
+        mine = self.folder / "mine.gguf"
+        letter = self.folder / "letter.txt"
+        letter.write_text("Dear all")
+        unfinished = self.folder / "mine.gguf.unfinished"
+        os.link(letter, unfinished)
         cases = [
             (("no-such.gguf",), 5, "no-such.gguf"),
             ((bad,), 5, "bad.gguf"),
             ((self.model, "--to", "Q9"), 2, "Q8_0, Q4_0, F16"),
             ((self.model, self.folder / "absent" / "copy.gguf"), 2, "absent"),
+            ((self.model, mine), 2, "not ours alone"),
         ]
         for arguments, code, words in cases:
             with self.subTest(words):
                 self.assertIn(words, self.call("tune", *arguments, code=code).stderr)
-        self.assertEqual(self.files(), ["bad.gguf", "model.gguf"])
+        self.assertEqual(letter.read_text(), "Dear all")
+        self.assertEqual(self.files(), ["bad.gguf", "letter.txt", "mine.gguf.unfinished", "model.gguf"])
 
 
 class TakenOverConverterTest(Folder):

@@ -190,6 +190,9 @@ std::expected<UnfinishedFile, Failure> UnfinishedFile::open(const std::filesyste
       ours.st_ino != there.st_ino || !S_ISREG(ours.st_mode)) {
     return cannot_write(path, "another 'symbiont tune' wrote it just now; try again");
   }
+  // In a folder that others may write: neither their file nor another name of one of ours.
+  if (ours.st_uid != ::geteuid() || ours.st_nlink != 1)
+    return cannot_write(path, "is there and not ours alone; remove it");
   if (::ftruncate(file.get(), 0) != 0) return cannot_write(path, errno_text(errno));
   return UnfinishedFile(std::move(file), place, std::move(path));
 }
