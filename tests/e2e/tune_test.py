@@ -133,6 +133,13 @@ class TakenOverConverterTest(Folder):
         self.assertNotIn(SECRET, confined.stdout + confined.stderr)
         self.assertEqual(self.files(), ["model.gguf", "secret.txt"])
 
+    def test_what_it_was_refused_is_told(self):
+        secret = self.folder / "secret.txt"
+        secret.write_text(SECRET + "\n")
+        self.becomes(f"read line < {secret} || exit 1\n")
+        self.assertIn("secret.txt", self.call("tune", self.model, self.copy, code=7).stderr)
+        self.assertEqual(self.files(), ["model.gguf", "secret.txt"])
+
     def test_it_cannot_fill_the_disk(self):
         self.becomes("while :; do echo xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
                      "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx; "

@@ -153,16 +153,42 @@ SandboxReport wait_for_end(SandboxedProgram& program, const std::stop_token& sto
   }
 }
 
+/// A failure of the kind that the verdict tells of, without words yet.
+Failure failure_of(const Verdict& verdict) {
+  switch (verdict.kind) {
+    case VerdictKind::Exited:
+    case VerdictKind::Signaled:
+      return {ExitCode::ModelNotFound,
+              "ModelInvalid",
+              {},
+              "'symbiont inspect' shows what the file says about itself"};
+    case VerdictKind::SyscallDenied:
+    case VerdictKind::FsDenied:
+    case VerdictKind::NetDenied:
+      return {ExitCode::SandboxViolation,
+              "SandboxViolation",
+              {},
+              "the file made the converter ask for what it has no business with: do not use it"};
+    case VerdictKind::SetupFailed:
+      return {
+          ExitCode::Other, "SetupFailed", {}, "'symbiont doctor' shows what this host can hold"};
+    default:
+      return {ExitCode::LimitHit,
+              "ResourceLimitExceeded",
+              {},
+              "'symbiont inspect' shows what the file says about itself"};
+  }
+}
+
 std::expected<void, Failure> conclude(const Conversion& conversion,
                                       const Verdict& verdict,
                                       const std::string& words) {
   if (verdict.kind == VerdictKind::Exited && verdict.exit_code == 0) return {};
-  const bool limit = verdict.kind != VerdictKind::Exited && verdict.kind != VerdictKind::Signaled;
-  return std::unexpected(Failure{
-      limit ? ExitCode::LimitHit : ExitCode::ModelNotFound, limit ? "LimitHit" : "ModelInvalid",
+  Failure failure = failure_of(verdict);
+  failure.message =
       fmt::format("{} was not converted: {}{}{}", symbiont::quoted(conversion.model.string()),
-                  printable(describe(verdict)), words.empty() ? "" : "; ", words),
-      "'symbiont inspect' shows what the file says about itself"});
+                  printable(describe(verdict)), words.empty() ? "" : "; ", words);
+  return std::unexpected(std::move(failure));
 }
 
 std::unexpected<Failure> cannot_write(const std::filesystem::path& place, std::string_view why) {
