@@ -73,6 +73,8 @@ struct Server::Impl {
   asio::signal_set signals{loop};
   std::set<Connection*> connections;  // each takes itself out when it ends
   bool is_draining = false;
+  bool is_reloading = false;  // for a signal
+  bool reload_again = false;
   bool everything_ended = true;
 };
 
@@ -215,9 +217,17 @@ void Server::Impl::reload() {
     log.warning("reload_ignored", {{"message", "there is no configuration to read again"}});
     return;
   }
+  // However many signals come while one reads, one more sees the newest configuration.
+  if (is_reloading) {
+    reload_again = true;
+    return;
+  }
+  is_reloading = true;
   service.run_aside(loop.get_executor(), service.gateway().reload,
-                    [](const Gateway::TakeOver& take_over) {
+                    [this](const Gateway::TakeOver& take_over) {
                       (void)take_over().has_value();  // has logged what was wrong
+                      is_reloading = false;
+                      if (std::exchange(reload_again, false)) reload();
                     });
 }
 

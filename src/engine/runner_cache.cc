@@ -123,7 +123,7 @@ std::optional<RunnerCache::Spare> RunnerCache::begin_spare(const RunnerRequest& 
 
 void RunnerCache::keep_spare(const RunnerRequest& request, Spare spare, std::uint64_t held) {
   const MutexLock lock(mutex_);
-  if (spare.abandoned.stop_requested()) return;
+  if (spare.abandoned.stop_requested() || entries_.size() >= bounds_.max_runners) return;
   std::erase_if(passing_, [&](const Passing& one) { return one.abandoned == spare.abandoned; });
   Entry& entry = entries_[spare_key(request)];
   entry = {std::move(spare.runner), clock_(), request.model, request.profile};

@@ -200,6 +200,25 @@ class Faults(unittest.TestCase):
         self.expect_answer(daemon, self.victim)
         self.assertEqual(daemon.events("reload_failed"), [])
 
+    def test_signals_that_come_while_it_reads_are_one_more_reload(self):
+        daemon = self.start()
+        config = self.folder / "symbiont.toml"
+        few = config.read_text()
+        many = "".join(f'[[slm.model_allow_lists.global_models]]\nid = "m{i}"\nname = "m{i}"\ncapabilities = ["TextGeneration"]\n'
+                       f'provider = {{ LocalFile = {{ file_path = "/models/{i}.gguf" }} }}\n' for i in range(10_000))
+        config.write_text(few.replace("[[slm", many + "[[slm", 1))
+        for _ in range(100):
+            daemon.process.send_signal(signal.SIGHUP)
+            time.sleep(0.005)
+        config.write_text(few)
+        daemon.process.send_signal(signal.SIGHUP)
+
+        def models():
+            return [event["models"] for event in daemon.events("reloaded")]
+        self.assertTrue(until(lambda: models() and models()[-1] == 2, 60), daemon.log)
+        self.assertEqual(daemon.events("reload_failed"), [])
+        self.assertLess(len(models()), 50)
+
     def test_without_descriptors_it_waits_and_goes_on(self):
         daemon = self.start(before=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64)))
         kept = daemon.connect()

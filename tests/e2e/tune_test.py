@@ -89,6 +89,7 @@ class TuneTest(Folder):
             ((self.model, "--to", "Q9"), 2, "Q8_0, Q4_0, F16"),
             ((self.model, self.folder / "absent" / "copy.gguf"), 2, "absent"),
             ((self.model, mine), 2, "not ours alone"),
+            ((self.model, self.model, "--force"), 2, "is the model itself"),
         ]
         for arguments, code, words in cases:
             with self.subTest(words):

@@ -16,6 +16,7 @@
 #include "cmd/symbiont/commands.h"
 #include "cmd/symbiont/interrupt.h"
 #include "cmd/symbiont/model_file.h"
+#include "cmd/symbiont/sandbox_fields.h"
 #include "cmd/symbiont/table.h"
 #include "cmd/symbiont/terminal.h"
 #include "cmd/symbiont/tune_convert.h"
@@ -62,17 +63,8 @@ std::expected<const WeightType*, Failure> find_type(const std::string& name) {
                     fmt::format("types are {}", names)));
 }
 
-std::expected<fs::path, Failure> absolute(const fs::path& given) {
-  std::error_code error;
-  fs::path path = fs::absolute(given, error).lexically_normal();
-  if (error)
-    return std::unexpected(
-        usage_failure(symbiont::quoted(given.string()) + ": " + error.message()));
-  return path;
-}
-
 std::expected<fs::path, Failure> place_of(const TuneCommand& command, const fs::path& model) {
-  if (!command.copy.empty()) return absolute(command.copy);
+  if (!command.copy.empty()) return absolute_path("copy", command.copy);
   return model.parent_path() / fmt::format("{}.{}.gguf", model.stem().string(), command.type);
 }
 
@@ -81,7 +73,12 @@ Failure is_there(const fs::path& place) {
                        "name another file, or replace it with --force");
 }
 
-/// "1.46 times"; a ratio to what may be nothing.
+Failure is_model(const fs::path& place) {
+  return usage_failure(fmt::format("{} is the model itself", symbiont::quoted(place.string())),
+                       "name another file for the copy");
+}
+
+/// 0 where the original's speed is not known.
 double ratio(double copy, double original) {
   return original <= 0 ? 0 : copy / original;
 }
@@ -148,12 +145,13 @@ std::expected<Tuned, Failure> make_copy(const TuneCommand& command,
                                         const std::stop_token& stop_token) {
   Tuned tuned;
   SYMBIONT_TRY(const WeightType* type, find_type(command.type));
-  SYMBIONT_TRY(tuned.model, absolute(command.model));
+  SYMBIONT_TRY(tuned.model, absolute_path("model", command.model));
   SYMBIONT_TRY(const gguf::Header header, read_model_header(tuned.model.string()));
   SYMBIONT_TRY(tuned.copy, place_of(command, tuned.model));
   std::error_code error;
   if (!command.force && fs::exists(fs::symlink_status(tuned.copy, error)))
     return std::unexpected(is_there(tuned.copy));
+  if (fs::equivalent(tuned.model, tuned.copy, error)) return std::unexpected(is_model(tuned.copy));
   SYMBIONT_TRY(UnfinishedFile file, UnfinishedFile::open(tuned.copy));
   {
     LoadProgress progress("converting", is_terminal(STDERR_FILENO));
